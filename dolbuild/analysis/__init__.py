@@ -1,0 +1,1 @@
+"""Tree to meaning: interfaces, names, visibility, types."""

@@ -1,0 +1,310 @@
+"""One module: its declarations, imports, signatures and bodies, against the interfaces of others."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from dolbuild.analysis import constant, interface
+from dolbuild.analysis import typed as v
+from dolbuild.analysis import types as ty
+from dolbuild.analysis.context import Context
+from dolbuild.analysis.expressions import Body
+from dolbuild.analysis.resolution import FACE, Unresolved
+from dolbuild.analysis.world import Hidden, Item, Missing, Scope, World, bound_name, symbol
+from dolbuild.diagnostics import Diagnostic
+from dolbuild.source import Span
+from dolbuild.syntax import tree as t
+from dolbuild.syntax.parser import Parsed
+
+MAIN = "main"
+"""The module of a Spirit's only binary, and the function that runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A function that a Spirit's WebAssembly module exports, as the host sees it."""
+
+    name: str
+    symbol: str
+    parameters: tuple[tuple[str, ty.Type], ...]
+    result: ty.Type
+
+
+@dataclass(slots=True)
+class Checked:
+    """What checking a module gives. `module` is complete only where no error was found."""
+
+    module: v.Module = field(default_factory=v.Module)
+    exports: list[Export] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def check(parsed: Parsed, scope: Scope, world: World, effect_boundary: bool = False) -> Checked:
+    """Check the module *scope* whose text is *parsed*.
+
+    *world* holds the interfaces of the module's interface closure; the module itself need not be in it.
+    """
+    own = interface.whole(parsed, effect_boundary)
+    world = World({**world.interfaces, scope.module: own}, world.resolutions)
+    checker = _Checker(parsed, scope, world)
+    checker.module(parsed.file.items, scope)
+    checker.unused(parsed.file.items, scope)
+    exports = checker.exports(own)
+    diagnostics = [*parsed.diagnostics, *checker.diagnostics()]
+    return Checked(checker.result, exports, diagnostics)
+
+
+class _Checker:
+    def __init__(self, parsed: Parsed, scope: Scope, world: World) -> None:
+        self.parsed = parsed
+        self.root = scope
+        self.world = world
+        self.result = v.Module()
+        self.contexts: list[Context] = []
+        self.constants: dict[str, tuple[t.Const | t.Variable, Context]] = {}
+        self.values: dict[str, Any] = {}
+        self.in_progress: set[str] = set()
+
+    def diagnostics(self) -> list[Diagnostic]:
+        return [diagnostic for context in self.contexts for diagnostic in context.diagnostics]
+
+    # -- declarations -----------------------------------------------------------------------------
+
+    def module(self, items: list[t.Item], scope: Scope) -> None:
+        context = Context(self.parsed.source, self.world, scope)
+        self.contexts.append(context)
+        self.duplicates(items, context)
+        for item in items:
+            if isinstance(item, t.Const | t.Variable):
+                self.constants[symbol(scope, item.name)] = (item, context)
+        for number, item in enumerate(items):
+            match item:
+                case t.Use():
+                    self.use(item, context)
+                case t.Function():
+                    self.function(item, context)
+                case t.Const() | t.Variable():
+                    self.constant(item, context)
+                case t.Test():
+                    self.test(item, context, number)
+                case t.Module():
+                    self.module(item.items, Scope(scope.module, (*scope.inner, item.name)))
+                case t.Alias():
+                    context.type(item.type, frozenset(generic.name for generic in item.generics))
+                case t.Header():
+                    self.header(item, context)
+                case t.HoleItem():
+                    context.report(item, "W0301", "a hole: declarations are still to come here")
+                case t.Exegesis():
+                    pass
+                case t.Spirit() | t.System():
+                    kind = type(item).__name__
+                    context.report(
+                        item, "E0113", f"a {kind.lower()} is declared in {kind}.dol, not in a module"
+                    )
+                case t.HasField() | t.Constraint() | t.Law() | t.Enum() | t.Requires() | t.HasValue():
+                    context.report(item, "E0112", "this can stand only inside a gene, a trait, a Spirit or a System")
+                case _:
+                    what = f"a {type(item).__name__.lower()}"
+                    context.report(
+                        Span(item.start, min(item.end, item.start + len(what) + 8)),
+                        "E0901",
+                        f"{what} cannot be compiled by this version of dolbuild",
+                    )
+
+    def duplicates(self, items: list[t.Item], context: Context) -> None:
+        first: dict[str, t.Item] = {}
+        for item in items:
+            name = getattr(item, "name", None)
+            if not isinstance(name, str) or isinstance(item, t.Test | t.Constraint | t.Law | t.HasField):
+                continue
+            if name in first:
+                line = self.parsed.source.line_column(first[name].start)[0]
+                start = getattr(item, "name_start", item.start)
+                place = Span(start, start + len(name))
+                context.report(place, "E0209", f"`{name}` is declared already in line {line}")
+            else:
+                first[name] = item
+
+    def header(self, item: t.Header, context: Context) -> None:
+        expected = ".".join(context.scope.path)
+        if item.path.text != expected:
+            message = f"this file is the module `{expected}`, not `{item.path.text}`"
+            context.report(item.path, "W0203", message, "the path of the file decides")
+
+    def use(self, item: t.Use, context: Context) -> None:
+        path = item.path.text
+        target = self.world.resolve(self.root.module, path)
+        if isinstance(target, Unresolved):
+            context.explain(item.path, path, target)
+            return
+        found = self.world.follow(target, context.scope)
+        if item.names is None and not item.everything:
+            if not isinstance(found, Item | Scope):
+                context.explain(item.path, path, found)
+            return
+        if not isinstance(found, Scope):
+            if isinstance(found, Item):
+                context.report(item.path, "E0207", f"`{path}` is a {found.kind}, not a module")
+            else:
+                context.explain(item.path, path, found)
+            return
+        for name, _, start in item.names or ():
+            inner = self.world.member(found, name, context.scope)
+            if isinstance(inner, Missing | Hidden | Unresolved):
+                context.explain(Span(start, start + len(name)), name, inner)
+
+    # -- functions and tests ----------------------------------------------------------------------
+
+    def function(self, item: t.Function, context: Context) -> None:
+        generics = frozenset(generic.name for generic in item.generics)
+        if generics:
+            place = Span(item.name_start, item.name_start + len(item.name))
+            message = "a generic function cannot be compiled by this version of dolbuild"
+            context.report(place, "E0901", message)
+            return
+        parameters: list[v.Local] = []
+        names = Counter(parameter.name for parameter in item.parameters)
+        for parameter in item.parameters:
+            if parameter.type is None:
+                message = f"the parameter `{parameter.name}` needs a type"
+                context.report(parameter, "E0313", message, f"write `{parameter.name}: Int64`, for example")
+            if names[parameter.name] > 1:
+                context.report(parameter, "E0209", f"the parameter `{parameter.name}` is declared twice")
+                names[parameter.name] = 1
+            if parameter.default is not None:
+                context.report(
+                    parameter.default, "E0901", "a default argument cannot be compiled by this version of dolbuild"
+                )
+            parameters.append(v.Local(parameter.name, context.type(parameter.type)))
+        result = context.type(item.result) if item.result is not None else ty.VOID
+        body = None
+        if item.body is not None:
+            body = Body(context, result).function(parameters, item.body)
+        elif not item.effectful:
+            place = Span(item.name_start, item.name_start + len(item.name))
+            hint = "write `{ ... }` for a body that is still to come, or `sex fun` for a host function"
+            context.report(place, "E0307", f"`{item.name}` has no body", hint)
+        private = item.visibility is t.Visibility.PRIVATE
+        self.result.functions.append(
+            v.Function(symbol(context.scope, item.name), parameters, result, body, item.name_start, private)
+        )
+
+    def test(self, item: t.Test, context: Context, number: int) -> None:
+        name = symbol(context.scope, f"test#{number}")
+        body = Body(context, ty.VOID, in_test=True).function([], item.body)
+        self.result.functions.append(v.Function(name, [], ty.VOID, body, item.start, True))
+        self.result.tests.append(v.Test(item.name, name, item.start))
+
+    # -- constants --------------------------------------------------------------------------------
+
+    def constant(self, item: t.Const | t.Variable, context: Context) -> None:
+        name = symbol(context.scope, item.name)
+        written = interface.literal_type(item.value) if item.type is None else None
+        if item.type is None and written is None:
+            place = Span(item.name_start, item.name_start + len(item.name))
+            context.report(place, "E0314", f"the type of `{item.name}` must be written", "name: Type = value")
+            return
+        type_ = context.type(item.type) if item.type is not None else None
+        if type_ is None:
+            found = self.world.type_of(written, context.scope, frozenset())
+            type_ = ty.UNKNOWN if isinstance(found, Missing) else found
+        try:
+            value = self.value(name)
+        except constant.NotConstant as error:
+            place = Span(error.start, max(item.value.end, error.start + 1))
+            context.report(place, "E0316", f"`{item.name}` has no constant value: {error.reason}")
+            return
+        self.result.constants.append(v.Constant(name, type_, value, isinstance(item, t.Variable)))
+
+    def value(self, name: str) -> Any:
+        """The value of a constant, computed on first use."""
+        if name in self.values:
+            return self.values[name]
+        if name not in self.constants:
+            return self._foreign_value(name)
+        item, context = self.constants[name]
+        if name in self.in_progress:
+            raise constant.NotConstant(item.value.start, "it is defined by itself")
+        self.in_progress.add(name)
+        body = Body(context, ty.UNKNOWN)
+        expected = context.type(item.type) if item.type is not None else None
+        typed = body.check(item.value, expected) if expected is not None else body.infer(item.value)
+        self.values[name] = constant.evaluate(typed, self.value)
+        self.in_progress.discard(name)
+        return self.values[name]
+
+    def _foreign_value(self, name: str) -> Any:
+        module, _, path = name.rpartition("/")
+        for id_, described in self.world.interfaces.items():
+            if name.startswith(id_ + "."):
+                value = described["items"].get(name[len(id_) + 1 :], {}).get("value")
+                if value is not None:
+                    return float(value[1]) if value[0] == "float" else value[1]
+        raise constant.NotConstant(0, f"the value of `{module}/{path}` is not known here")
+
+    # -- what is left unused, what is exported -----------------------------------------------------
+
+    def unused(self, items: list[t.Item], scope: Scope) -> None:
+        """Warn of private items and imports of the module's top level that nothing names."""
+        if self.parsed.broken:
+            return
+        used = {name for context in self.contexts for where, name in context.used if where.module == scope.module}
+        context = self.contexts[0]
+        for item in items:
+            if item.visibility is not t.Visibility.PRIVATE:
+                continue
+            if isinstance(item, t.Use) and not item.everything:
+                for bound, place in _bound_names(item):
+                    if bound not in used:
+                        context.report(place, "W0201", f"`{bound}` is imported but never used")
+            elif isinstance(item, t.Function | t.Const) and item.name not in used and item.name != MAIN:
+                if scope.package == "@dol/runtime":
+                    continue
+                place = Span(item.name_start, item.name_start + len(item.name))
+                message = f"`{item.name}` is private and never used"
+                context.report(place, "W0202", message, "declare it `pub`, or take it out")
+
+    def exports(self, own: dict[str, Any]) -> list[Export]:
+        """The functions that this module shows to the host, if it is a face or a binary."""
+        names = {
+            name for name, value in own["items"].items() if value["vis"] == "pub" or name == MAIN
+        }
+        for use in own["uses"]:
+            if use["vis"] == "pub":
+                if use["names"] is not None:
+                    names |= {alias or name for name, alias in use["names"]}
+                elif not use["all"]:
+                    names.add(use["alias"] or use["path"].rsplit(".", 1)[-1])
+        exports: list[Export] = []
+        for name in sorted(names):
+            found = self.world.member(self.root, name, self.root)
+            if isinstance(found, Item) and found.kind == "function" and not found.value.get("generics"):
+                export = self._export(name, found)
+                if export is not None:
+                    exports.append(export)
+        return exports
+
+    def _export(self, name: str, found: Item) -> Export | None:
+        parameters: list[tuple[str, ty.Type]] = []
+        for parameter, written, _ in found.value["params"]:
+            type_ = self.world.type_of(written, found.scope, frozenset())
+            if isinstance(type_, Missing):
+                return None
+            parameters.append((parameter, type_))
+        result = self.world.type_of(found.value["result"], found.scope, frozenset())
+        if isinstance(result, Missing):
+            return None
+        return Export(name, found.symbol, tuple(parameters), result)
+
+
+def _bound_names(item: t.Use) -> list[tuple[str, Span]]:
+    if item.names is not None:
+        return [(alias or name, Span(start, start + len(name))) for name, alias, start in item.names]
+    described = interface.describe_use(item)
+    last = item.alias or item.path.parts[-1].rsplit(".", 1)[-1]
+    assert bound_name(described, last) is not None
+    return [(last, item.path.span)]
+
+
+__all__ = ["FACE", "MAIN", "Checked", "Export", "check"]

@@ -1,0 +1,258 @@
+"""What others may know of a module, taken from its own text alone.
+
+`extract` gives three values, all JSON:
+
+``doli``
+    The interface: signatures, types, exports. Its bytes change only when something changes that another
+    module can see. Types in it are names as they are written; `dolbuild.analysis.world` gives them meaning.
+``uses``
+    Every path that the module imports or names with ``@``, with the names that it takes from there (null:
+    any): what it must be compiled with.
+``docs``
+    Documentation and exegesis of each public item.
+
+The encoding is described in ``docs/interface.md``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dolbuild.syntax import tree as t
+from dolbuild.syntax.parser import Parsed
+from dolbuild.syntax.tokens import scan
+
+FORMAT = 1
+"""Version of the encoding; raise it with any change of the values below."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    doli: Json
+    uses: list[list[Any]]
+    docs: Json
+
+
+def extract(parsed: Parsed, effect_boundary: bool = False) -> Extracted:
+    """The interface of one file. *effect_boundary*: it stands below ``src/sex/``."""
+    items = parsed.file.items
+    doli = _module(items, effect_boundary)
+    doli = {"format": FORMAT, "broken": parsed.broken, **doli}
+    taken: dict[str, set[str] | None] = {}
+    for use in _all_uses(items):
+        path = use.path.text
+        names = None if use.names is None else {name for name, _, _ in use.names}
+        before = taken.get(path, set())
+        taken[path] = None if names is None or before is None else before | names
+    for path in _at_paths(parsed):
+        taken.setdefault(path, None)
+    uses = [[path, None if names is None else sorted(names)] for path, names in sorted(taken.items())]
+    return Extracted(doli, uses, _docs(items))
+
+
+def whole(parsed: Parsed, effect_boundary: bool = False) -> Json:
+    """The interface of a file as its own module sees it, with every private item and import."""
+    return {"format": FORMAT, "broken": parsed.broken, **_module(parsed.file.items, effect_boundary, True)}
+
+
+def _module(items: list[t.Item], effect_boundary: bool, everything: bool = False) -> Json:
+    described: Json = {}
+    modules: Json = {}
+    for item in items:
+        default = t.Visibility.SPIRIT if effect_boundary else t.Visibility.PRIVATE
+        visibility = default if item.visibility is t.Visibility.PRIVATE else item.visibility
+        if isinstance(item, t.Module):
+            inner = _module(item.items, effect_boundary, everything)
+            modules.setdefault(item.name, {"vis": str(visibility), **inner})
+        elif (value := _item(item)) is not None:
+            described.setdefault(_item_name(item), {"vis": str(visibility), **value})
+    kept = described if everything else _visible_and_mentioned(described)
+    named = {name for value in kept.values() for name in mentioned(value)}
+    uses = [
+        describe_use(use)
+        for use in items
+        if isinstance(use, t.Use)
+        and (everything or use.visibility is not t.Visibility.PRIVATE or use.everything or _binds(use) & named)
+    ]
+    uses.sort(key=lambda use: (use["path"], str(use["names"]), str(use["alias"])))
+    return {"items": dict(sorted(kept.items())), "modules": dict(sorted(modules.items())), "uses": uses}
+
+
+def _item_name(item: t.Item) -> str:
+    return str(getattr(item, "name", ""))
+
+
+def _item(item: t.Item) -> Json | None:
+    """A declaration's signature, or None for what no one else can see (tests, imports, documentation)."""
+    match item:
+        case t.Function():
+            return describe_function(item)
+        case t.Const() | t.Variable():
+            kind = "const" if isinstance(item, t.Const) else "variable"
+            type_ = type_json(item.type) if item.type else literal_type(item.value)
+            value = literal_value(item.value) if kind == "const" else None
+            return {"kind": kind, "type": type_, **({"value": value} if value else {})}
+        case t.Alias():
+            return {"kind": "alias", "generics": _generics(item.generics), "type": type_json(item.type)}
+        case t.Gene():
+            return {"kind": "gene", "generics": _generics(item.generics)}
+        case t.Trait():
+            return {"kind": "trait", "generics": _generics(item.generics)}
+        case _:
+            return None
+
+
+def describe_function(item: t.Function) -> Json:
+    value: Json = {
+        "kind": "function",
+        "sex": item.effectful,
+        "params": [
+            [p.name, type_json(p.type) if p.type else None, p.default is not None] for p in item.parameters
+        ],
+        "result": type_json(item.result) if item.result else ["void"],
+    }
+    if item.generics:
+        value["generics"] = _generics(item.generics)
+    if item.body is None:
+        value["host"] = True
+    return value
+
+
+def describe_use(use: t.Use) -> Json:
+    return {
+        "path": use.path.text,
+        "names": None if use.names is None else [[name, alias] for name, alias, _ in use.names],
+        "alias": use.alias,
+        "all": use.everything,
+        "vis": str(use.visibility),
+    }
+
+
+def _generics(generics: list[t.GenericParameter]) -> list[Any]:
+    return [[g.name, [type_json(b) for b in g.bounds], g.default and type_json(g.default)] for g in generics]
+
+
+def type_json(type_: t.TypeNode) -> list[Any]:
+    """A written type as JSON: ``["name", path, arguments]``, ``["tuple", items]``, ``["void"]``,
+    ``["function", parameters, result]`` or ``["record", [[name, type]]]``."""
+    match type_:
+        case t.NamedType():
+            return ["name", type_.path.text, [type_json(a) for a in type_.arguments]]
+        case t.TupleType():
+            return ["tuple", [type_json(item) for item in type_.items]] if type_.items else ["void"]
+        case t.FunctionType():
+            return ["function", [type_json(p) for p in type_.parameters], type_json(type_.result)]
+        case t.RecordType():
+            return ["record", [[name, type_json(field)] for name, field in type_.fields]]
+        case _:
+            raise AssertionError(type_)
+
+
+def literal_type(value: t.Expression) -> list[Any] | None:
+    """The type of a constant that is written without one, where its text alone tells it."""
+    match value:
+        case t.Unary(operator="-", operand=operand):
+            return literal_type(operand)
+        case t.Integer():
+            return ["name", "Int64", []]
+        case t.Float():
+            return ["name", "Float64", []]
+        case t.String():
+            return ["name", "String", []]
+        case t.Char():
+            return ["name", "Char", []]
+        case t.Boolean():
+            return ["name", "Bool", []]
+        case _:
+            return None
+
+
+def literal_value(value: t.Expression) -> list[Any] | None:
+    """A constant that is written as a literal: ``[kind, value]``, floats as they are written."""
+    match value:
+        case t.Unary(operator="-", operand=t.Integer(value=number)):
+            return ["integer", -number]
+        case t.Unary(operator="-", operand=t.Float(text=text)):
+            return ["float", f"-{text}"]
+        case t.Integer(value=number):
+            return ["integer", number]
+        case t.Float(text=text):
+            return ["float", text]
+        case t.String(value=text):
+            return ["string", text]
+        case t.Boolean(value=truth):
+            return ["bool", truth]
+        case t.Char(value=scalar):
+            return ["char", scalar]
+        case _:
+            return None
+
+
+def _visible_and_mentioned(items: Json) -> Json:
+    """The items that others may name, and the types that those mention."""
+    kept: Json = {}
+    waiting = [name for name, value in items.items() if value["vis"] != t.Visibility.PRIVATE]
+    while waiting:
+        name = waiting.pop()
+        if name in kept:
+            continue
+        kept[name] = items[name]
+        waiting += [
+            other
+            for other in mentioned(items[name])
+            if other in items and items[other]["kind"] in ("gene", "alias", "trait")
+        ]
+    return kept
+
+
+def mentioned(value: Any) -> Iterator[str]:
+    """First parts of the type names in a description."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from mentioned(part)
+    elif isinstance(value, list):
+        if len(value) == 3 and value[0] == "name" and isinstance(value[1], str):
+            yield value[1] if value[1].startswith("@") else value[1].split(".", 1)[0]
+        for part in value:
+            yield from mentioned(part)
+
+
+def _binds(use: t.Use) -> set[str]:
+    """The names that an import brings into scope."""
+    if use.names is not None:
+        return {alias or name for name, alias, _ in use.names}
+    return {use.alias or use.path.text.rsplit(".", 1)[-1]}
+
+
+def _all_uses(items: list[t.Item]) -> Iterator[t.Use]:
+    for item in items:
+        if isinstance(item, t.Use):
+            yield item
+        elif isinstance(item, t.Module):
+            yield from _all_uses(item.items)
+
+
+def _at_paths(parsed: Parsed) -> set[str]:
+    if "@" not in parsed.source.text:
+        return set()
+    return {token.value for token in scan(parsed.source).tokens if token.type == "ATPATH"}
+
+
+def _docs(items: list[t.Item]) -> Json:
+    docs: Json = {}
+    heading = [item.text for item in items if isinstance(item, t.Exegesis)]
+    if heading:
+        docs[""] = "\n\n".join(heading)
+    for item in items:
+        parts = [item.doc] if item.doc else []
+        for member in getattr(item, "members", ()):
+            if isinstance(member, t.Exegesis):
+                parts.append(member.text)
+        name = _item_name(item)
+        if parts and name and item.visibility is not t.Visibility.PRIVATE:
+            docs[name] = "\n\n".join(parts)
+        if isinstance(item, t.Module):
+            docs |= {f"{item.name}.{inner}": text for inner, text in _docs(item.items).items()}
+    return dict(sorted(docs.items()))

@@ -1,0 +1,1 @@
+"""Meaning to WebAssembly: low-level code, encoding, objects, linking."""

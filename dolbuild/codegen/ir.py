@@ -1,0 +1,103 @@
+"""Low-level code: trees of WebAssembly instructions over symbols.
+
+One node is one instruction with its operands before it. Functions, globals and data are named by symbol and
+labels by number; `dolbuild.codegen.encode` turns both into indices.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dolbuild.analysis import types as ty
+
+I32, I64, F32, F64, REF = "i32", "i64", "f32", "f64", "ref"
+"""Value types. ``ref`` is an address of an object: an i32 that a collector must know of."""
+
+
+class Code:
+    """An instruction.
+
+    *op* is a WebAssembly name (``i64.add``) or one of
+
+    ``local.set``   imm: locals, as many as the operand has results
+    ``seq``         operands one after the other; the results are the last one's
+    ``multi``       operands side by side; the results are all of theirs
+    ``block`` ``loop``  imm: label
+    ``if``          operands: condition, then, otherwise (or none)
+    ``br`` ``br_if``  imm: label
+    ``call``        imm: symbol
+    ``global.get`` ``global.set``  imm: symbol
+    ``data``        imm: symbol; its address
+    ``heap_base``   the first address after all data
+    ``nop``         nothing at all
+
+    *start* is the source offset for the line table, or -1.
+    """
+
+    __slots__ = ("args", "imm", "op", "results", "start")
+
+    def __init__(
+        self,
+        op: str,
+        args: tuple["Code", ...] = (),
+        imm: Any = None,
+        results: tuple[str, ...] = (),
+        start: int = -1,
+    ) -> None:
+        self.op = op
+        self.args = args
+        self.imm = imm
+        self.results = results
+        self.start = start
+
+    def __repr__(self) -> str:
+        return f"({self.op} {self.imm!r} {list(self.args)})"
+
+
+@dataclass(slots=True)
+class Function:
+    """A function before it is encoded. *locals* are the value types of parameters and then of variables."""
+
+    symbol: str
+    parameters: tuple[str, ...]
+    results: tuple[str, ...]
+    locals: list[str]
+    body: Code
+
+
+@dataclass(slots=True)
+class Unit:
+    """Everything that one module compiles to, not yet encoded."""
+
+    functions: list[Function] = field(default_factory=list)
+    data: dict[str, bytes] = field(default_factory=dict)
+
+
+NOP = Code("nop")
+UNREACHABLE = Code("unreachable")
+
+_ONE_SLOT = {
+    ty.INT64: I64, ty.UINT64: I64, ty.FLOAT32: F32, ty.FLOAT64: F64, ty.STRING: REF,
+    ty.INT8: I32, ty.INT16: I32, ty.INT32: I32, ty.UINT8: I32, ty.UINT16: I32, ty.UINT32: I32,
+    ty.BOOL: I32, ty.CHAR: I32,
+}  # fmt: skip
+
+
+def slots(type_: ty.Type) -> tuple[str, ...]:
+    """The value types that a value of *type_* is made of; ``Void`` has none."""
+    slot = _ONE_SLOT.get(type_)
+    if slot is not None:
+        return (slot,)
+    if isinstance(type_, ty.Named):
+        if type_.symbol == "Option":
+            inner = slots(type_.arguments[0])
+            return inner if is_nullable(type_) else (I32, *inner)
+        return (REF,)
+    if isinstance(type_, ty.TupleOf):
+        return tuple(slot for item in type_.items for slot in slots(item))
+    return ()
+
+
+def is_nullable(type_: ty.Type) -> bool:
+    """Whether this is an Option whose ``None`` is the address 0 rather than a tag of its own."""
+    item = ty.argument_of(type_, "Option")
+    return item is not None and slots(item) == (REF,) and ty.argument_of(item, "Option") is None

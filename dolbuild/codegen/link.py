@@ -1,0 +1,231 @@
+"""Objects to one WebAssembly module.
+
+The link walks the symbols that its exports reach, gives them indices and addresses, and copies their
+encoded bodies with the relocations filled in. Nothing is compiled here.
+"""
+
+import json
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dolbuild.codegen.encode import VALUE_TYPES, padded, signature_text, sleb, text, uleb, vector
+from dolbuild.codegen.object import Symbol, parse_signature
+
+PAGE = 65536
+DATA_START = 16
+"""Addresses below are never used, so that 0 can stand for "nothing"."""
+
+SymbolTable = Callable[[str], Symbol | None]
+"""Finds a symbol by name in whatever objects there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A symbol that the module exports under *name*."""
+
+    name: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be linked. *sections* are custom sections by name."""
+
+    roots: tuple[Root, ...]
+    sections: Mapping[str, bytes] = field(default_factory=dict)
+    tool: str = ""
+
+
+class MissingSymbol(Exception):
+    """A symbol that no object has; carries its name and who refers to it."""
+
+    def __init__(self, name: str, wanted_by: str) -> None:
+        super().__init__(f"{name} (wanted by {wanted_by})")
+        self.name = name
+        self.wanted_by = wanted_by
+
+
+def reach(roots: tuple[Root, ...], find: SymbolTable) -> list[Symbol]:
+    """All symbols that the roots reach, in the order of their names."""
+    found: dict[str, Symbol] = {}
+    waiting = [(root.symbol, "an export") for root in roots]
+    while waiting:
+        name, wanted_by = waiting.pop()
+        if name in found:
+            continue
+        symbol = find(name)
+        if symbol is None:
+            raise MissingSymbol(name, wanted_by)
+        found[name] = symbol
+        waiting += [(reference, name) for reference in symbol.references if reference not in found]
+    return [found[name] for name in sorted(found)]
+
+
+def link(request: Request, symbols: list[Symbol]) -> bytes:
+    """The binary of a module. *symbols* is what `reach` gave."""
+    return _Linker(request, symbols).run()
+
+
+class _Linker:
+    def __init__(self, request: Request, symbols: list[Symbol]) -> None:
+        self.request = request
+        self.imports = [s for s in symbols if s.kind == "import"]
+        self.functions = [s for s in symbols if s.kind == "function"]
+        self.globals = [s for s in symbols if s.kind == "global"]
+        self.data = [s for s in symbols if s.kind == "data"]
+        self.types: dict[str, int] = {}
+        self.addresses: dict[str, int] = {}
+        self.indices: dict[str, dict[str, int]] = {
+            "f": {s.name: index for index, s in enumerate((*self.imports, *self.functions))},
+            "g": {s.name: index for index, s in enumerate(self.globals)},
+        }
+
+    def run(self) -> bytes:
+        data, heap_base = self._place_data()
+        for symbol in (*self.imports, *self.functions):
+            self._type(signature_text(symbol.signature))
+        bodies = [self._body(symbol, heap_base) for symbol in self.functions]
+        head = bytearray(b"\0asm\x01\0\0\0")
+        head += _section(1, vector([_type_bytes(signature) for signature in self.types]))
+        if self.imports:
+            head += _section(2, vector([self._import(symbol) for symbol in self.imports]))
+        declared = [uleb(self._type(signature_text(s.signature))) for s in self.functions]
+        head += _section(3, vector(declared))
+        pages = max(1, -(-heap_base // PAGE))
+        head += _section(5, vector([b"\x00" + uleb(pages)]))
+        if self.globals:
+            head += _section(6, vector([self._global(symbol) for symbol in self.globals]))
+        exports = [text(root.name) + b"\x00" + uleb(self._function(root.symbol)) for root in self.request.roots]
+        exports.append(text("memory") + b"\x02\x00")
+        exports += [
+            text("dol." + symbol.name.rpartition("/")[2]) + b"\x03" + uleb(index)
+            for index, symbol in enumerate(self.globals)
+            if symbol.name == TRAP_MESSAGE
+        ]
+        head += _section(7, vector(exports))
+        code = vector(bodies)
+        prefix = uleb(len(code))
+        code_start = len(head) + 1 + len(prefix)
+        tail = bytearray()
+        if data:
+            tail += _section(11, vector([b"\x00\x41" + sleb(DATA_START) + b"\x0b" + uleb(len(data)) + data]))
+        tail += _custom("name", self._names())
+        tail += _custom("dol.lines", self._lines(code_start, bodies))
+        for name in sorted(self.request.sections):
+            tail += _custom(name, self.request.sections[name])
+        if self.request.tool:
+            producers = vector([text("processed-by") + vector([text("dolbuild") + text(self.request.tool)])])
+            tail += _custom("producers", producers)
+        return bytes(head) + b"\x0a" + prefix + code + bytes(tail)
+
+    # -- indices and addresses --------------------------------------------------------------------
+
+    def _type(self, signature: str) -> int:
+        return self.types.setdefault(signature.replace("ref", "i32"), len(self.types))
+
+    def _function(self, name: str) -> int:
+        return self.indices["f"][name]
+
+    def _place_data(self) -> tuple[bytes, int]:
+        """All data one after the other, aligned to eight bytes, and the first address behind it."""
+        out = bytearray()
+        for symbol in self.data:
+            self.addresses[symbol.name] = DATA_START + len(out)
+            out += symbol.body
+            out += b"\0" * (-len(out) % 8)
+        return bytes(out), DATA_START + len(out)
+
+    # -- parts ------------------------------------------------------------------------------------
+
+    def _body(self, symbol: Symbol, heap_base: int) -> bytes:
+        body = bytearray(symbol.body)
+        for relocation in symbol.relocations:
+            if relocation.kind == "d":
+                value = self.addresses[relocation.symbol]
+            elif relocation.kind == "h":
+                value = heap_base
+            elif relocation.kind == "t":
+                value = self._type(relocation.symbol)
+            else:
+                value = self.indices[relocation.kind][relocation.symbol]
+            body[relocation.offset : relocation.offset + 5] = padded(value)
+        return uleb(len(body)) + bytes(body)
+
+    def _import(self, symbol: Symbol) -> bytes:
+        module, _, name = symbol.name.rpartition("/")
+        return text(module) + text(name) + b"\x00" + uleb(self._type(signature_text(symbol.signature)))
+
+    def _global(self, symbol: Symbol) -> bytes:
+        value = self.addresses[symbol.references[0]] if symbol.references else symbol.value
+        return (
+            bytes((VALUE_TYPES[symbol.type], int(symbol.mutable)))
+            + _constant(symbol.type, value)
+            + b"\x0b"
+        )
+
+    def _names(self) -> bytes:
+        """The name section: functions only (specification 2.0, appendix "Custom Sections")."""
+        names = [
+            uleb(index) + text(symbol.name) for index, symbol in enumerate((*self.imports, *self.functions))
+        ]
+        functions = vector(names)
+        return b"\x01" + uleb(len(functions)) + functions
+
+    def _lines(self, code_start: int, bodies: list[bytes]) -> bytes:
+        """The line table (``docs/wasm.md``): files, then for each function its marks, offsets from the
+        start of the module."""
+        files = sorted({symbol.file for symbol in self.functions})
+        numbers = {file: index for index, file in enumerate(files)}
+        out = bytearray(vector([text(file) for file in files]))
+        out += uleb(len(bodies))
+        position = code_start + len(uleb(len(bodies)))
+        before = 0
+        for symbol, body in zip(self.functions, bodies, strict=True):
+            start = position + len(body) - len(symbol.body)
+            out += uleb(start - before) + uleb(numbers[symbol.file]) + uleb(len(symbol.lines))
+            offset, line = 0, 0
+            for mark, number in symbol.lines:
+                out += uleb(mark - offset) + sleb(number - line)
+                offset, line = mark, number
+            before = start
+            position += len(body)
+        return bytes(out)
+
+
+TRAP_MESSAGE = "@dol/runtime/traps.MESSAGE"
+"""The variable in which the runtime leaves the address of a trap's message; exported when it is there."""
+
+
+def _section(number: int, content: bytes) -> bytes:
+    return bytes((number,)) + uleb(len(content)) + content
+
+
+def _custom(name: str, content: bytes) -> bytes:
+    return _section(0, text(name) + content)
+
+
+def _type_bytes(signature: str) -> bytes:
+    parameters, results = parse_signature(signature)
+    return (
+        b"\x60"
+        + vector([bytes((VALUE_TYPES[type_],)) for type_ in parameters])
+        + vector([bytes((VALUE_TYPES[type_],)) for type_ in results])
+    )
+
+
+def _constant(type_: str, value: Any) -> bytes:
+    if type_ == "f32":
+        return b"\x43" + struct.pack("<f", value)
+    if type_ == "f64":
+        return b"\x44" + struct.pack("<d", value)
+    bits = 64 if type_ == "i64" else 32
+    number = int(value or 0) & ((1 << bits) - 1)
+    signed = number - (1 << bits) if number >= 1 << (bits - 1) else number
+    return (b"\x42" if type_ == "i64" else b"\x41") + sleb(signed)
+
+
+def json_section(value: Any) -> bytes:
+    """JSON as the content of a custom section."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

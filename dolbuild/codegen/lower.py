@@ -1,0 +1,203 @@
+"""Typed tree to low-level code, one function at a time.
+
+A value of a type with several slots (``docs/architecture.md``, "Values in WebAssembly") is that many
+results on the stack, and that many locals when it is kept.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from dolbuild.analysis import typed as v
+from dolbuild.analysis import types as ty
+from dolbuild.codegen import operations
+from dolbuild.codegen.frame import Frame, Options, negate, sequence
+from dolbuild.codegen.ir import I32, I64, NOP, UNREACHABLE, Code, Function, Unit, slots
+from dolbuild.codegen.tables import powers_of_ten
+
+
+def lower(module: v.Module, options: Options) -> Unit:
+    """Low-level code for every function of a module that has a body."""
+    unit = Unit()
+    constants = {constant.symbol: constant for constant in module.constants}
+    for function in module.functions:
+        if function.body is not None:
+            unit.functions.append(_Lowering(unit, options, constants, function).run(function.body))
+    return unit
+
+
+class _Lowering(Frame):
+    """The lowering of one function: code for each kind of typed value."""
+
+    def __init__(
+        self, unit: Unit, options: Options, constants: dict[str, v.Constant], function: v.Function
+    ) -> None:
+        super().__init__(unit, options)
+        self.constants = constants
+        self.typed = function
+        self.indices: dict[int, tuple[int, ...]] = {}
+        self.loops: list[tuple[int, int]] = []
+
+    def run(self, body: v.Value) -> Function:
+        for parameter in self.typed.parameters:
+            self.place(parameter)
+        parameters = tuple(self.locals)
+        results = slots(self.typed.result)
+        code = self.value(body) if results else self.effect(body)
+        return Function(self.typed.symbol, parameters, results, self.locals, code)
+
+    # -- locals -----------------------------------------------------------------------------------
+
+    def place(self, local: v.Local) -> tuple[int, ...]:
+        """The WebAssembly locals of a variable."""
+        found = self.indices.get(id(local))
+        if found is None:
+            found = self.indices[id(local)] = self.temporary(slots(local.type))
+        return found
+
+    # -- values -----------------------------------------------------------------------------------
+
+    def effect(self, value: v.Value) -> Code:
+        """The value computed and dropped."""
+        if isinstance(value, v.Sequence):
+            return sequence(tuple(self.effect(part) for part in value.values))
+        if isinstance(value, v.Conditional):
+            then, otherwise = self.effect(value.then), self.effect(value.otherwise)
+            return self.after(value, Code("if", (self.value(value.condition), then, otherwise)))
+        code = self.value(value)
+        return Code("drop", (code,), len(code.results)) if code.results else code
+
+    def after(self, value: v.Value, code: Code) -> Code:
+        """Where *value* does not come back, tell WebAssembly so."""
+        return sequence((code, UNREACHABLE)) if value.type == ty.NEVER else code
+
+    def value(self, value: v.Value) -> Code:
+        """The value with its slots as results (none where control does not come back)."""
+        return _VALUES[type(value)](self, value)
+
+    def literal(self, value: v.Literal) -> Code:
+        return self.constant(value.type, value.value)
+
+    def constant(self, type_: ty.Type, value: object) -> Code:
+        if type_ == ty.STRING:
+            assert isinstance(value, str)
+            return self.string(value)
+        kinds = slots(type_)
+        if not kinds:
+            return NOP
+        assert isinstance(value, int | float)
+        number = int(value) if kinds[0] in (I32, I64) else float(value)
+        return Code(f"{kinds[0]}.const", imm=number, results=kinds)
+
+    def get_local(self, value: v.GetLocal) -> Code:
+        return self.get(self.place(value.local))
+
+    def set_local(self, value: v.SetLocal) -> Code:
+        code = self.value(value.value)
+        indices = self.place(value.local)
+        if not indices or not code.results:
+            return code
+        return Code("local.set", (code,), indices)
+
+    def get_global(self, value: v.GetGlobal) -> Code:
+        known = self.constants.get(value.symbol)
+        if known is not None and not known.mutable:
+            return self.constant(known.type, known.value)
+        return Code("global.get", imm=value.symbol, results=slots(value.type))
+
+    def set_global(self, value: v.SetGlobal) -> Code:
+        return Code("global.set", (self.value(value.value),), value.symbol)
+
+    def call_function(self, value: v.CallFunction) -> Code:
+        arguments = tuple(self.value(argument) for argument in value.arguments)
+        code = Code("call", arguments, value.symbol, slots(value.type), value.start)
+        return self.after(value, code)
+
+    def operation(self, value: v.Operation) -> Code:
+        return operations.lower_operation(self, value, [self.value(operand) for operand in value.operands])
+
+    def instruction(self, value: v.Instruction) -> Code:
+        operands = tuple(self.value(operand) for operand in value.operands)
+        results = slots(value.type)
+        if value.name in ("address_of", "string_at", "list_address", "list_at"):
+            return Code("seq", operands, results=results)
+        if value.name == "powers_of_ten":
+            symbol, data = powers_of_ten()
+            self.unit.data[symbol] = data
+            return Code("data", imm=symbol, results=results)
+        if value.name == "heap_base":
+            return Code("heap_base", results=results)
+        name = value.name.replace("_", ".", 1)
+        return Code(name, operands, 0, results, value.start)
+
+    def convert(self, value: v.Convert) -> Code:
+        return operations.convert(self, self.value(value.value), value.value.type, value.type)
+
+    def conditional(self, value: v.Conditional) -> Code:
+        results = slots(value.type)
+        if not results:
+            return self.effect(value)
+        condition = self.value(value.condition)
+        then, otherwise = self.value(value.then), self.value(value.otherwise)
+        return Code("if", (condition, then, otherwise), results=results)
+
+    def sequence(self, value: v.Sequence) -> Code:
+        if not value.values:
+            return NOP
+        *front, last = value.values
+        code = self.value(last) if slots(value.type) else self.effect(last)
+        return sequence((*(self.effect(part) for part in front), code))
+
+    def loop(self, value: v.Loop) -> Code:
+        """``block out { loop top { leave unless condition; block next { body }; step; again } }``"""
+        out, top, following = self.label(), self.label(), self.label()
+        self.loops.append((out, following))
+        body = self.effect(value.body)
+        self.loops.pop()
+        parts: list[Code] = []
+        if value.condition is not None:
+            parts.append(Code("br_if", (negate(self.value(value.condition)),), out))
+        parts.append(Code("block", (body,), following))
+        if value.step is not None:
+            self.loops.append((out, following))
+            parts.append(self.effect(value.step))
+            self.loops.pop()
+        parts.append(Code("br", (), top))
+        block = Code("block", (Code("loop", tuple(parts), top),), out)
+        return self.after(value, block)
+
+    def break_(self, value: v.Break) -> Code:
+        return Code("br", (), self.loops[-1][0])
+
+    def continue_(self, value: v.Continue) -> Code:
+        return Code("br", (), self.loops[-1][1])
+
+    def return_(self, value: v.Return) -> Code:
+        if value.value is None:
+            return Code("return")
+        if slots(self.typed.result):
+            return Code("return", (self.value(value.value),))
+        return sequence((self.effect(value.value), Code("return")))
+
+    def trap(self, value: v.Trap) -> Code:
+        message = self.string(value.message)
+        return sequence((self.runtime("traps.panic", (message,), (), value.start), UNREACHABLE))
+
+
+_VALUES: dict[type, Callable[[_Lowering, Any], Code]] = {
+    v.Literal: _Lowering.literal,
+    v.GetLocal: _Lowering.get_local,
+    v.SetLocal: _Lowering.set_local,
+    v.GetGlobal: _Lowering.get_global,
+    v.SetGlobal: _Lowering.set_global,
+    v.CallFunction: _Lowering.call_function,
+    v.Operation: _Lowering.operation,
+    v.Instruction: _Lowering.instruction,
+    v.Convert: _Lowering.convert,
+    v.Conditional: _Lowering.conditional,
+    v.Sequence: _Lowering.sequence,
+    v.Loop: _Lowering.loop,
+    v.Break: _Lowering.break_,
+    v.Continue: _Lowering.continue_,
+    v.Return: _Lowering.return_,
+    v.Trap: _Lowering.trap,
+}

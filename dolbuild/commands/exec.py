@@ -1,0 +1,165 @@
+"""``dolbuild exec``: run a binary of a Spirit, or call a function of its library."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from dolbuild.diagnostics import Diagnostic, DiagnosticError, render
+from dolbuild.rules.build import open_session
+from dolbuild.rules.node import Node
+from dolbuild.rules.report import Report, Style
+from dolbuild.rules.session import Failed, Session
+from dolbuild.workspace import find_root
+
+USAGE = 2
+TRAPPED = 134
+"""Exit status of a program that trapped (as a shell shows an abort)."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command; gives the exit status, for a binary the one that its ``main`` returns."""
+    release = False
+    while arguments and arguments[0] == "--release":
+        release = True
+        arguments = arguments[1:]
+    if not arguments or arguments[0].startswith("-"):
+        return _usage("dolbuild exec [--release] SPIRIT [FUNCTION] [ARGUMENT...]")
+    root = find_root(Path.cwd())
+    if root is None:
+        from dolbuild.rules.doit_adapter import NO_WORKSPACE
+
+        sys.stderr.write(NO_WORKSPACE)
+        return USAGE
+    name, *rest = arguments
+    try:
+        session = open_session(root, release=release)
+        node = session.plan.nodes.get(f"spirit:{name}")
+        if node is None:
+            known = sorted(n.removeprefix("spirit:") for n in session.plan.nodes if n.startswith("spirit:"))
+            return _usage(f"there is no Spirit `{name}` here; there are: {', '.join(known) or 'none'}")
+        if not _build(session, node):
+            return 1
+    except DiagnosticError as error:
+        for diagnostic in error.diagnostics:
+            sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()))
+        return 1
+    return _run_artifact(session, node, name, rest)
+
+
+def _usage(text: str) -> int:
+    sys.stderr.write(f"error: {text}\n")
+    return USAGE
+
+
+def _build(session: Session, node: Node) -> bool:
+    """Bring a node and what it needs up to date, quietly; False where that failed (and was shown)."""
+    report = Report(session, Style(io.StringIO(), sys.stderr, False, sys.stderr.isatty()))
+    report.diagnostics.clear()
+    try:
+        _bring_up(session, node, set())
+    except Failed:
+        pass
+    if report.failed:
+        for diagnostic in report.diagnostics:
+            sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()) + "\n")
+        return False
+    return True
+
+
+def _bring_up(session: Session, node: Node, seen: set[str]) -> None:
+    """Do the dependencies of a node and then itself. The graph is a few layers deep, never more."""
+    if node.name in seen:
+        return
+    seen.add(node.name)
+    failed: Failed | None = None
+    for dependency in session.plan.expand(node.dependencies):
+        try:
+            _bring_up(session, session.plan.nodes[dependency], seen)
+        except Failed as error:
+            failed = error
+    if failed is not None:
+        raise failed
+    if not session.is_up_to_date(node):
+        session.execute(node)
+
+
+def _run_artifact(session: Session, node: Node, name: str, arguments: list[str]) -> int:
+    from dolbuild.runtime.instance import Program, Trapped
+
+    library = [path for path, artifact in node.targets.items() if artifact == "lib.wasm"]
+    binaries = {
+        artifact.removesuffix(".wasm"): path for path, artifact in node.targets.items() if artifact != "lib.wasm"
+    }
+    try:
+        if library and arguments:
+            program = Program((session.root / library[0]).read_bytes())
+            export = _export(program.exports, arguments[0])
+            if export is not None:
+                return _call(program, export, arguments[1:])
+        if binaries:
+            chosen = "main" if "main" in binaries else sorted(binaries)[0]
+            if len(binaries) > 1 and arguments and arguments[0] in binaries:
+                chosen, arguments = arguments[0], arguments[1:]
+            return _main(Program((session.root / binaries[chosen]).read_bytes()), arguments)
+        if not library:
+            return _usage(f"`{name}` has neither a library nor a binary")
+        exports = Program((session.root / library[0]).read_bytes()).exports
+        shown = "\n".join(f"  {_signature(export)}" for export in exports)
+        wanted = f"`{name}` has no function `{arguments[0]}`" if arguments else f"`{name}` has no binary"
+        return _usage(f"{wanted}; its library has:\n{shown}")
+    except Trapped as trapped:
+        sys.stdout.flush()
+        sys.stderr.write(show_trap(trapped.message, trapped.frames))
+        return TRAPPED
+
+
+def _export(exports: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    return next((export for export in exports if export["name"] == name), None)
+
+
+def _signature(export: dict[str, Any]) -> str:
+    from dolbuild.runtime.values import show_type
+
+    parameters = ", ".join(f"{name}: {show_type(kind)}" for name, kind in export["parameters"])
+    return f"{export['name']}({parameters}) -> {show_type(export['result'])}"
+
+
+def _call(program: Any, export: dict[str, Any], arguments: list[str]) -> int:
+    """Call a library's function with arguments parsed by its types, and print what it gives."""
+    from dolbuild.runtime.values import WrongValue, parse_value, show_value
+
+    parameters = export["parameters"]
+    if len(arguments) != len(parameters):
+        return _usage(f"{_signature(export)} takes {len(parameters)} arguments, found {len(arguments)}")
+    values: list[Any] = []
+    for (parameter, kind), text in zip(parameters, arguments, strict=True):
+        try:
+            values.append(parse_value(kind, text))
+        except WrongValue as error:
+            return _usage(f"argument `{parameter}`: {error}")
+    result = program.instantiate().call(export, values)
+    if export["result"] != "Void":
+        sys.stdout.write(show_value(export["result"], result) + "\n")
+    return 0
+
+
+def _main(program: Any, arguments: list[str]) -> int:
+    """Run ``main``; its integer result is the exit status."""
+    export = _export(program.exports, "main")
+    if export is None:
+        return _usage("this binary has no `main` that can be run from here")
+    parameters = export["parameters"]
+    if [kind for _, kind in parameters] not in ([], [["List", "String"]]):
+        return _usage(f"`main` takes no argument or a List<String>, not {_signature(export)}")
+    result = program.instantiate().call(export, [arguments] if parameters else [])
+    return int(result) & 0xFF if isinstance(result, int) else 0
+
+
+def show_trap(message: str, frames: Any) -> str:
+    """A trap as a diagnostic with the chain of functions."""
+    notes = tuple(f"in {frame.function}, {frame.file}:{frame.line}" for frame in frames[:20])
+    return render(Diagnostic("E0804", message, notes=notes), color=sys.stderr.isatty())
+
+
+__all__ = ["run"]

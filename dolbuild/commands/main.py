@@ -1,0 +1,81 @@
+"""The console script ``dolbuild``: our verbs, and doit's for everything else."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from dolbuild import __version__
+
+USAGE = 2
+"""Exit status for a command line that cannot be understood."""
+
+HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
+
+  dolbuild build [TASK...]      build every Spirit (or some tasks: `dolbuild list --all` shows them)
+  dolbuild check                check every module, tests included, without linking
+  dolbuild test                 run every test
+  dolbuild exec SPIRIT [ARG...] run a Spirit's binary
+  dolbuild exec SPIRIT FUNCTION [ARG...]
+                                call an exported function of its library
+  dolbuild wat FILE.wasm        show a WebAssembly module as text
+  dolbuild list | info TASK | clean | forget
+                                doit's commands for this workspace
+  dolbuild help [COMMAND|TASK]  doit's help
+
+Options of build, check and test:
+  --release                     the profile `release`
+  --json                        events and diagnostics as JSON, one value a line
+  -n N                          N tasks at a time
+  -a                            run everything, whatever is known already
+
+Exit status: 0 success, 1 something failed, 2 wrong usage; `exec` gives that of the program.
+"""
+
+
+def _exec(arguments: list[str]) -> int:
+    from dolbuild.commands.exec import run
+
+    return run(arguments)
+
+
+def _wat(arguments: list[str]) -> int:
+    from dolbuild.commands.wat import run
+
+    return run(arguments)
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {"exec": _exec, "wat": _wat}
+"""Commands that are no task of doit."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line; gives the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(given)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has gone; Python would complain about it once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help"):
+        sys.stdout.write(HELP)
+        return 0
+    if given[0] == "--version":
+        sys.stdout.write(f"dolbuild {__version__}\n")
+        return 0
+    verb = VERBS.get(given[0])
+    if verb is not None:
+        return verb(given[1:])
+    from dolbuild.rules.doit_adapter import run_doit
+
+    return run_doit(given)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,260 @@
+"""The pure face of the compiler: bytes in, bytes and diagnostics out. It reads no file.
+
+The rules of the build call these functions and nothing else of `syntax`, `analysis` and `codegen`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dolbuild.analysis import check as checking
+from dolbuild.analysis import interface
+from dolbuild.analysis import typed as v
+from dolbuild.analysis import types as ty
+from dolbuild.analysis.resolution import FACE, split_id
+from dolbuild.analysis.world import Resolutions, Scope, World
+from dolbuild.codegen import object as objects
+from dolbuild.codegen.encode import encode_function
+from dolbuild.codegen.frame import RUNTIME, Options, string_data
+from dolbuild.codegen.ir import REF, slots
+from dolbuild.codegen.link import (
+    MissingSymbol,
+    Request,
+    Root,
+    SymbolTable,
+    json_section,
+    link,
+    reach,
+)
+from dolbuild.codegen.lower import lower
+from dolbuild.codegen.object import Object, Symbol
+from dolbuild.diagnostics import Diagnostic, has_errors, in_file
+from dolbuild.source import SourceFile, decode
+from dolbuild.syntax.parser import Parsed, parse
+
+MAX_SOURCE = 64 * 1024 * 1024
+"""Bytes of the largest source file that is read."""
+
+EFFECT_BOUNDARY = "sex"
+"""First part of the path of the modules that are a Spirit's effect boundary."""
+
+NEW_STRING = "dol.new_string"
+NEW_LIST = "dol.new_list"
+"""Exports through which the host makes arguments."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one encoding of a JSON value that every artifact uses."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def parse_bytes(file: str, data: bytes) -> Parsed:
+    """Parse a file's bytes; what is no UTF-8 or too large is a diagnostic and an empty tree."""
+    problem = None
+    text = ""
+    if len(data) > MAX_SOURCE:
+        problem = in_file(file, "E0115", f"this file is larger than {MAX_SOURCE >> 20} MiB")
+    else:
+        try:
+            text = decode(data)
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            message = f"this file is no UTF-8: line {line} holds the byte 0x{data[error.start]:02X}"
+            problem = in_file(file, "E0114", message)
+    parsed = parse(SourceFile(file, text))
+    if problem is None:
+        return parsed
+    return Parsed(parsed.source, parsed.file, (problem,), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The artifacts of a module's interface, each as bytes."""
+
+    doli: bytes
+    uses: bytes
+    docs: bytes
+
+
+def extract_interface(file: str, module: str, data: bytes) -> Interface:
+    """What others may know of a module (see `dolbuild.analysis.interface`). Never fails."""
+    parsed = parse_bytes(file, data)
+    extracted = interface.extract(parsed, _is_effect_boundary(module))
+    return Interface(
+        canonical_json(extracted.doli), canonical_json(extracted.uses), canonical_json(extracted.docs)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A module's object, or None where it has errors; the diagnostics name the file as it was given."""
+
+    object: bytes | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile_module(
+    file: str,
+    module_id: str,
+    data: bytes,
+    interfaces: Mapping[str, Any],
+    resolutions: Resolutions,
+    options: Options,
+) -> Compiled:
+    """Check one module against the interfaces of its closure and generate its code."""
+    package, module = split_id(module_id)
+    parsed = parse_bytes(file, data)
+    world = World(interfaces, resolutions)
+    checked = checking.check(parsed, Scope(module_id), world, _is_effect_boundary(module))
+    diagnostics = tuple(checked.diagnostics)
+    if has_errors(diagnostics):
+        return Compiled(None, diagnostics)
+    if package == RUNTIME:
+        options = Options(checked=False)
+    shown = f"{package.rpartition('/')[2]}/{file}"
+    object_ = _generate(parsed.source, checked, options, shown)
+    return Compiled(objects.dump(object_), diagnostics)
+
+
+def _is_effect_boundary(module: str) -> bool:
+    return module.split(".", 1)[0] == EFFECT_BOUNDARY
+
+
+def _generate(source: SourceFile, checked: checking.Checked, options: Options, shown: str) -> Object:
+    unit = lower(checked.module, options)
+    object_ = Object()
+    symbols = object_.symbols
+    for function in unit.functions:
+        encoded = encode_function(function, source)
+        symbols[function.symbol] = objects.function_symbol(encoded, shown)
+    for declared in checked.module.functions:
+        if declared.body is None:
+            parameters = tuple(slot for local in declared.parameters for slot in slots(local.type))
+            symbols[declared.symbol] = objects.import_symbol(
+                declared.symbol, (parameters, slots(declared.result))
+            )
+    for constant in checked.module.constants:
+        symbol = _global(constant, unit.data)
+        if symbol is not None:
+            symbols[constant.symbol] = symbol
+    for name, data in unit.data.items():
+        symbols[name] = objects.data_symbol(name, data)
+    object_.exports = [describe_export(export) for export in checked.exports]
+    object_.tests = [
+        {"name": test.name, "symbol": test.symbol, "line": source.line_column(test.start)[0]}
+        for test in checked.module.tests
+    ]
+    return object_
+
+
+def _global(constant: v.Constant, data: dict[str, bytes]) -> Symbol | None:
+    kinds = slots(constant.type)
+    if len(kinds) != 1:
+        return None
+    if constant.type == ty.STRING:
+        name = f"{constant.symbol}#data"
+        data[name] = string_data(str(constant.value))
+        return objects.global_symbol(constant.symbol, kinds[0], None, constant.mutable, name)
+    value = float(constant.value) if kinds[0] in ("f32", "f64") else int(constant.value)
+    return objects.global_symbol(constant.symbol, kinds[0], value, constant.mutable)
+
+
+def type_value(type_: ty.Type) -> Any:
+    """A type as JSON for the host: a name, or ``[name, arguments...]``."""
+    if isinstance(type_, ty.Named):
+        return [type_.symbol, *map(type_value, type_.arguments)]
+    if isinstance(type_, ty.TupleOf):
+        return ["tuple", *map(type_value, type_.items)]
+    return str(type_)
+
+
+def describe_export(export: checking.Export) -> dict[str, Any]:
+    """An exported function as the ``dol.exports`` section has it."""
+    return {
+        "name": export.name,
+        "symbol": export.symbol,
+        "parameters": [[name, type_value(type_)] for name, type_ in export.parameters],
+        "result": type_value(export.result),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Linkable:
+    """What a link consists of: its request and the symbols that it reaches."""
+
+    request: Request
+    symbols: list[Symbol]
+
+    @property
+    def record(self) -> list[tuple[str, str]]:
+        """Names and digests of all that the link depends on."""
+        return [(symbol.name, symbol.digest) for symbol in self.symbols]
+
+
+def host_roots(exports: list[dict[str, Any]]) -> tuple[Root, ...]:
+    """The exports, and what the host needs to make arguments for them."""
+    roots = [Root(export["name"], export["symbol"]) for export in exports]
+    kinds = [type_ for export in exports for _, type_ in export["parameters"]]
+    if any(_mentions(kind, ("String", "List")) for kind in kinds):
+        roots.append(Root(NEW_STRING, f"{RUNTIME}/strings.create"))
+    if any(_mentions(kind, ("List",)) for kind in kinds):
+        roots.append(Root(NEW_LIST, f"{RUNTIME}/lists.create"))
+    return tuple(roots)
+
+
+def _mentions(kind: Any, names: tuple[str, ...]) -> bool:
+    if isinstance(kind, str):
+        return kind in names
+    return kind[0] in names or any(_mentions(part, names) for part in kind[1:])
+
+
+def prepare_spirit(face: Object, find: SymbolTable, tool: str, manifest: Any) -> Linkable:
+    """The link of a Spirit's library or binary from the object of its face (or ``main``)."""
+    exports = [export for export in face.exports if _is_hostable(export)]
+    sections = {
+        "dol.exports": json_section(exports),
+        "dol.manifest": json_section(manifest),
+    }
+    request = Request(host_roots(exports), sections, tool)
+    return Linkable(request, reach(request.roots, find))
+
+
+def _is_hostable(export: dict[str, Any]) -> bool:
+    kinds = [type_ for _, type_ in export["parameters"]] + [export["result"]]
+    return all(_is_host_type(kind) for kind in kinds)
+
+
+def _is_host_type(kind: Any) -> bool:
+    """Whether the host can make and read values of a type."""
+    if isinstance(kind, str):
+        return kind in ty.PRIMITIVES
+    return kind[0] in ("Option", "List") and all(_is_host_type(part) for part in kind[1:])
+
+
+def prepare_tests(object_: Object, find: SymbolTable, tool: str) -> Linkable:
+    """The link of a module's tests: each is exported as ``test 0``, ``test 1``, ..."""
+    roots = tuple(Root(f"test {index}", test["symbol"]) for index, test in enumerate(object_.tests))
+    request = Request(roots, {"dol.tests": json_section(object_.tests)}, tool)
+    return Linkable(request, reach(roots, find))
+
+
+def finish(linkable: Linkable) -> bytes:
+    """The WebAssembly module of a prepared link."""
+    return link(linkable.request, linkable.symbols)
+
+
+__all__ = [
+    "FACE",
+    "REF",
+    "Compiled",
+    "Interface",
+    "Linkable",
+    "MissingSymbol",
+    "Options",
+    "compile_module",
+    "extract_interface",
+    "finish",
+    "prepare_spirit",
+    "prepare_tests",
+]

@@ -1,0 +1,1 @@
+"""Where Spirits come from: manifests, versions, packages."""

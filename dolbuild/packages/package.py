@@ -1,0 +1,99 @@
+"""Packages: a Spirit with its modules, wherever it comes from, and what it requires."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dolbuild.analysis.resolution import Package as Resolvable
+from dolbuild.diagnostics import Diagnostic, at
+from dolbuild.packages.manifest import Manifest
+from dolbuild.packages.version import satisfies
+from dolbuild.source import SourceFile
+
+RUNTIME = "@dol/runtime"
+STANDARD_FOLDER = Path(__file__).resolve().parent.parent / "std"
+"""Where the Spirits that ship with the tool are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A Spirit that takes part in a build.
+
+    *label* names it in nodes and messages, *folder* is where its files are. Paths of modules are relative
+    to it. *shown* is the folder as the user sees it (relative to the workspace).
+    """
+
+    id: str
+    label: str
+    folder: Path
+    shown: str
+    manifest: Manifest
+    modules: Mapping[str, str]
+    tests: Mapping[str, str] = field(default_factory=dict)
+    requires: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def resolvable(self) -> Resolvable:
+        names = frozenset((*self.modules, *(f"tests:{name}" for name in self.tests)))
+        return Resolvable(self.id, names, self.requires)
+
+
+def standard_package(name: str, modules: Mapping[str, str]) -> Package:
+    """A package that ships with the tool, its modules given."""
+    manifest = Manifest(name, "0.1.0")
+    folder = STANDARD_FOLDER / name
+    return Package(f"@dol/{name}", f"@dol/{name}", folder, f"<dolbuild>/{name}", manifest, modules)
+
+
+def match_requirements(
+    package_id: str, manifest: Manifest, source: SourceFile, available: Mapping[str, Manifest]
+) -> tuple[dict[str, str], list[Diagnostic]]:
+    """The packages that a manifest's requirements mean, from those that are *available* by id."""
+    matched: dict[str, str] = {}
+    problems: list[Diagnostic] = []
+    for requirement in manifest.requires:
+        name = requirement.package
+        if name.startswith(("@git:", "@https://")):
+            message = f"`{name}` cannot be fetched by this version of dolbuild"
+            problems.append(at(source, requirement.span, "E0901", message))
+            continue
+        found = available.get(name)
+        if name == package_id:
+            problems.append(at(source, requirement.span, "E0607", "this Spirit requires itself"))
+        elif found is None:
+            hint = "a Spirit of this workspace is required as @organisation/name"
+            problems.append(at(source, requirement.span, "E0607", f"there is no package `{name}`", hint))
+        elif not satisfies(found.version, str(requirement.value)):
+            message = f"`{name}` is required as \"{requirement.value}\", but this workspace has {found.version}"
+            hint = "change the requirement here, or the version in its Spirit.dol"
+            problems.append(at(source, requirement.span, "E0608", message, hint))
+        else:
+            matched[name] = name
+    return matched, problems
+
+
+def find_circle(requires: Mapping[str, Mapping[str, str]]) -> list[str] | None:
+    """A circle of packages that require each other, first and last the same; None where there is none."""
+    done: set[str] = set()
+    for start in sorted(requires):
+        path: list[str] = []
+        on_path: set[str] = set()
+        stack: list[tuple[str, list[str]]] = [(start, sorted(requires[start].values()))]
+        while stack:
+            name, rest = stack[-1]
+            if name not in on_path and name not in done:
+                path.append(name)
+                on_path.add(name)
+            if not rest or name in done:
+                stack.pop()
+                if name in on_path:
+                    path.pop()
+                    on_path.discard(name)
+                    done.add(name)
+                continue
+            following = rest.pop(0)
+            if following in on_path:
+                return [*path[path.index(following) :], following]
+            if following not in done and following in requires:
+                stack.append((following, sorted(requires[following].values())))
+    return None

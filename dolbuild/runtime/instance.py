@@ -1,0 +1,146 @@
+"""An instance of a built module in wasmtime: calls with DOL values, traps with places."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import wasmtime
+
+from dolbuild.runtime.sections import LineTable, custom_sections
+from dolbuild.runtime.values import TypeValue, lift, lower
+
+RUNTIME_PREFIX = "@dol/"
+
+_NATIVE = {
+    "unreachable": "reached code that cannot be reached",
+    "call stack exhausted": "the call stack is exhausted: a recursion has no end, or is too deep",
+    "integer divide by zero": "division by zero",
+    "integer overflow": "integer overflow in a division",
+    "out of bounds memory access": "memory access out of bounds",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A function on the stack of a trap: where it stood, innermost first."""
+
+    function: str
+    file: str
+    line: int
+
+
+class Trapped(Exception):
+    """A program that could not go on; carries its message and the frames of its own functions."""
+
+    def __init__(self, message: str, frames: tuple[Frame, ...]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.frames = frames
+
+
+@lru_cache(maxsize=1)
+def _engine() -> wasmtime.Engine:
+    return wasmtime.Engine()
+
+
+class Program:
+    """A compiled module; instances of it are cheap."""
+
+    def __init__(self, wasm: bytes) -> None:
+        self.wasm = wasm
+        self.module = wasmtime.Module(_engine(), wasm)
+        self.sections = custom_sections(wasm)
+
+    @property
+    def exports(self) -> list[dict[str, Any]]:
+        """The exported functions with their types."""
+        found: list[dict[str, Any]] = json.loads(self.sections.get("dol.exports", b"[]"))
+        return found
+
+    @property
+    def tests(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.sections.get("dol.tests", b"[]"))
+        return found
+
+    def instantiate(self) -> "Instance":
+        """Raises `Trapped` where the module wants what the host does not give."""
+        return Instance(self)
+
+
+class Instance:
+    """One instance with its memory."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.store = wasmtime.Store(_engine())
+        wanted = [f"{imported.module}/{imported.name}" for imported in program.module.imports]
+        if wanted:
+            raise Trapped(f"the host has no function {wanted[0]}", ())
+        self.exports = wasmtime.Instance(self.store, program.module, []).exports(self.store)
+
+    # -- memory -----------------------------------------------------------------------------------
+
+    def _memory(self) -> wasmtime.Memory:
+        memory = self.exports["memory"]
+        assert isinstance(memory, wasmtime.Memory)
+        return memory
+
+    def read(self, address: int, size: int) -> bytes:
+        return bytes(self._memory().read(self.store, address, address + size))
+
+    def write(self, address: int, data: bytes) -> None:
+        self._memory().write(self.store, data, address)
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def raw(self, name: str, *arguments: int | float) -> Any:
+        """Call an export with WebAssembly values. Raises `Trapped`."""
+        function = self.exports[name]
+        assert isinstance(function, wasmtime.Func)
+        try:
+            return function(self.store, *arguments)
+        except wasmtime.Trap as trap:
+            raise self._trapped(trap) from None
+        except wasmtime.WasmtimeError as error:
+            raise Trapped(str(error).split("\n", 1)[0], ()) from None
+
+    def call(self, export: dict[str, Any], arguments: list[Any]) -> Any:
+        """Call an exported function with Python values of its types. Raises `Trapped`."""
+        flat: list[int | float] = []
+        for (_, kind), value in zip(export["parameters"], arguments, strict=True):
+            flat += lower(self, kind, value)
+        result = self.raw(export["name"], *flat)
+        slots = result if isinstance(result, list) else ([] if result is None else [result])
+        kind: TypeValue = export["result"]
+        return lift(self, kind, list(slots))
+
+    def _trapped(self, trap: wasmtime.Trap) -> Trapped:
+        message = self._message()
+        if message is None:
+            text = trap.message
+            message = next((shown for known, shown in _NATIVE.items() if known in text), text.split("\n")[-1])
+        lines = self.program.sections.get("dol.lines")
+        table = LineTable.read(lines) if lines is not None else None
+        frames: list[Frame] = []
+        for frame in trap.frames:
+            name = frame.func_name or ""
+            place = table.find(frame.module_offset) if table is not None else None
+            if place is not None and not name.startswith(RUNTIME_PREFIX):
+                shown = name.rpartition("/")[2]
+                if "test#" in shown:
+                    shown = "test"
+                frames.append(Frame(shown, place[0], place[1]))
+        return Trapped(message, tuple(frames))
+
+    def _message(self) -> str | None:
+        """What the runtime left to say before it stopped."""
+        if "dol.traps.MESSAGE" not in self.exports:
+            return None
+        variable = self.exports["dol.traps.MESSAGE"]
+        assert isinstance(variable, wasmtime.Global)
+        address = variable.value(self.store) & 0xFFFFFFFF
+        if address == 0:
+            return None
+        size = int.from_bytes(self.read(address + 4, 4), "little")
+        return self.read(address + 12, size).decode("utf-8", "replace")

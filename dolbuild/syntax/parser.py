@@ -1,0 +1,204 @@
+"""Text to tree.
+
+A file is parsed one top-level declaration at a time, so that a mistake in one does not hide those of the
+others. lark's LALR(1) tables are driven directly (`_parse_chunk`): that leaves out its lexer and its
+per-token wrappers.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lark import Lark, UnexpectedToken
+from lark.lexer import Lexer
+from lark.parsers.lalr_parser_state import ParseConf, ParserState
+
+from dolbuild.diagnostics import Diagnostic, at, has_errors
+from dolbuild.source import SourceFile, Span
+from dolbuild.syntax import tree as t
+from dolbuild.syntax.build import Builder
+from dolbuild.syntax.layout import Layout
+from dolbuild.syntax.tokens import Comment, Token, scan
+
+_GRAMMAR = Path(__file__).with_name("grammar.lark")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The tree of a file with what was wrong in it and its comments, in the order of the text."""
+
+    source: SourceFile
+    file: t.File
+    diagnostics: tuple[Diagnostic, ...]
+    comments: tuple[Comment, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether a part of the text is missing from the tree."""
+        return has_errors(self.diagnostics)
+
+
+class _NoLexer(Lexer):
+    """lark wants a lexer; ours runs before it."""
+
+    def __init__(self, conf: object) -> None:
+        pass
+
+    def lex(self, *arguments: object) -> NoReturn:
+        raise AssertionError("tokens are fed to the parser directly")
+
+
+class _Tables:
+    """The parse tables with a builder bound to them."""
+
+    def __init__(self) -> None:
+        self.builder = Builder()
+        lark: Any = Lark(
+            _GRAMMAR.read_text("utf-8"),
+            parser="lalr",
+            lexer=_NoLexer,
+            start="item",
+            maybe_placeholders=True,
+            transformer=self.builder,
+        )
+        parser = lark.parser.parser
+        self.conf: Any = ParseConf(parser._parse_table, parser.parser.callbacks, "item")
+
+
+@lru_cache(maxsize=1)
+def _tables() -> _Tables:
+    return _Tables()
+
+
+def parse(source: SourceFile) -> Parsed:
+    """Parse one file. The tree holds every declaration that could be read."""
+    scanned = scan(source)
+    diagnostics = list(scanned.diagnostics)
+    layout = Layout(source, scanned)
+    whole = layout.run()
+    diagnostics += layout.diagnostics
+    items: list[t.Item] = []
+    if whole:
+        tables = _tables()
+        tables.builder.begin(source)
+        tokens = layout.tokens
+        docs = _doc_texts(source, scanned.comments, tokens)
+        for start, end in _chunks(tokens):
+            item = _parse_chunk(tables, source, tokens, start, end, diagnostics)
+            if item is not None:
+                items.append(item)
+        diagnostics += tables.builder.diagnostics
+        if docs:
+            _attach(items, docs)
+    file = t.File(0, len(source.text), items)
+    return Parsed(source, file, tuple(diagnostics), tuple(scanned.comments))
+
+
+def _chunks(tokens: list[Token]) -> list[tuple[int, int]]:
+    """Ranges of tokens between the newlines that stand outside all brackets."""
+    chunks: list[tuple[int, int]] = []
+    depth = start = 0
+    for index, token in enumerate(tokens):
+        kind = token.type
+        if kind in ("LBRACE", "LREC", "LPAR", "LPARC", "LBRACK"):
+            depth += 1
+        elif kind in ("RBRACE", "RPAR", "RBRACK"):
+            depth -= 1
+        elif kind == "NL" and depth == 0:
+            if index > start:
+                chunks.append((start, index))
+            start = index + 1
+    if len(tokens) > start:
+        chunks.append((start, len(tokens)))
+    return chunks
+
+
+def _parse_chunk(
+    tables: _Tables, source: SourceFile, tokens: list[Token], start: int, end: int, diagnostics: list[Diagnostic]
+) -> t.Item | None:
+    state: Any = ParserState(tables.conf, None)  # type: ignore[arg-type]
+    feed = state.feed_token
+    last = tokens[end - 1]
+    token = last
+    try:
+        for index in range(start, end):
+            token = tokens[index]
+            feed(token)
+        token = Token("$END", "", last.end, last.end)
+        result: t.Item = feed(token, True)
+        return result
+    except UnexpectedToken as error:
+        expected = frozenset(error.expected)
+        diagnostics.append(_unexpected(source, token, last, expected))
+        return None
+
+
+_SHOWN = {
+    "NAME": "a name", "INT": "a number", "FLOAT": "a number", "STRING": "a string", "CHAR": "a character",
+    "NL": "the end of the line", "$END": "the end of the declaration", "LPARC": "`(`", "LREC": "`{`",
+    "LANGLE": "`<`", "RANGLE": "`>`", "CBAR": "`|`", "CBARS": "`||`", "ATPATH": "an @path",
+    "EXEGESIS": "an exegesis", "LPAR": "`(`", "RPAR": "`)`", "LBRACE": "`{`", "RBRACE": "`}`",
+    "LBRACK": "`[`", "RBRACK": "`]`", "COMMA": "`,`", "COLON": "`:`", "ARROW": "`->`", "ASSIGN": "`=`",
+    "FATARROW": "`=>`", "ARMARROW": "`=>`", "DOT": "`.`", "QDOT": "`.`", "SEX": "`sex`", "FUN": "`fun`",
+    "IN": "`in`", "ENUM": "`enum`", "AS": "`as`",
+}  # fmt: skip
+_MANY = 5
+
+
+def _unexpected(source: SourceFile, token: Token, last: Token, expected: frozenset[str]) -> Diagnostic:
+    if token.type == "$END":
+        found, span = "the declaration ends here", Span(max(last.start, last.end - 1), last.end)
+    elif token.type == "NL":
+        line_end = source.text.rfind("\n", 0, token.start)
+        found, span = "the line ends here", Span(max(0, line_end - 1), max(1, line_end))
+    else:
+        shown = _SHOWN.get(token.type, "") if token.type in ("STRING", "EXEGESIS") else f"`{token.value}`"
+        found, span = f"{shown} does not fit here", token.span
+    starts_expression = {"NAME", "INT", "STRING", "MINUS"} <= expected
+    if starts_expression:
+        wanted = ["an expression"]
+    elif len(expected) <= _MANY:
+        wanted = sorted({_SHOWN.get(kind, f"`{kind.lower()}`") for kind in expected})
+    else:
+        wanted = []
+    message = found + (f"; expected {' or '.join(wanted)}" if wanted else "")
+    hint = ""
+    if token.type == "CONST" or (token.type == "NAME" and token.value in ("fn", "func", "def", "function")):
+        hint = "a function is declared with `fun`"
+    elif token.type == "NAME" and token.value in ("struct", "class"):
+        hint = "a type is declared with `gene`"
+    elif token.type == "NAME" and token.value in ("import", "from"):
+        hint = "import with `use path.{ name }`"
+    return at(source, span, "E0106", message, hint)
+
+
+def _doc_texts(source: SourceFile, comments: list[Comment], tokens: list[Token]) -> dict[int, str]:
+    """Runs of ``///`` lines, by the offset of the token that they stand before."""
+    docs: dict[int, str] = {}
+    wanted = [comment for comment in comments if comment.doc]
+    if not wanted:
+        return docs
+    starts = [token.start for token in tokens if token.type != "NL"]
+    position = 0
+    for comment in wanted:
+        while position < len(starts) and starts[position] < comment.start:
+            position += 1
+        if position < len(starts):
+            line = source.text[comment.start + 3 : comment.end].rstrip()
+            line = line.removeprefix(" ")
+            before = docs.get(starts[position])
+            docs[starts[position]] = line if before is None else f"{before}\n{line}"
+    return docs
+
+
+def _attach(items: list[t.Item], docs: dict[int, str]) -> None:
+    for item in items:
+        if item.start in docs:
+            item.doc = docs[item.start]
+        if isinstance(item, t.Module):
+            _attach(item.items, docs)
+        elif isinstance(item, t.Gene | t.Trait | t.Impl | t.System):
+            _attach(item.members, docs)
+        elif isinstance(item, t.Spirit):
+            _attach(item.entries, docs)

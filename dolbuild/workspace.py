@@ -1,0 +1,311 @@
+"""The workspace: its settings, its members, and the files that they consist of.
+
+This is the only reader of a user's tree. Paths that leave here are relative to the workspace's root, with
+``/``; what the user wrote in settings never leads outside of the root.
+"""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
+from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE
+
+SETTINGS_FILE = "dolbuild.toml"
+PYPROJECT = "pyproject.toml"
+STATE_FOLDER = ".dolbuild"
+"""Holds what the build remembers of this workspace; safe to remove."""
+
+DEFAULT_OUTPUT = "target"
+DEFAULT_ORGANISATION = "local"
+_ORGANISATION = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+_MODULE_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_DEPTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How code is generated. *checked*: integer overflow traps."""
+
+    name: str
+    checked: bool
+
+
+PROFILES = {"dev": Profile("dev", True), "release": Profile("release", False)}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``[tool.dolbuild]`` of ``pyproject.toml``, or ``dolbuild.toml`` (``docs/workspace.md``)."""
+
+    members: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    organisation: str = DEFAULT_ORGANISATION
+    output: str = DEFAULT_OUTPUT
+    profile: str = "dev"
+    profiles: dict[str, Profile] = field(default_factory=lambda: dict(PROFILES))
+    store: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A folder with a manifest. Module names map to paths below the folder."""
+
+    folder: str
+    modules: dict[str, str]
+    tests: dict[str, str]
+    kind: str = "spirit"
+
+    @property
+    def manifest_path(self) -> str:
+        return join(self.folder, SPIRIT_FILE if self.kind == "spirit" else SYSTEM_FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace as it is on the disk now."""
+
+    root: Path
+    settings: Settings
+    members: tuple[Member, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+    def path(self, relative: str) -> Path:
+        return self.root / relative
+
+
+def join(folder: str, path: str) -> str:
+    """Join relative paths with ``/``; the root itself is the empty folder."""
+    return f"{folder}/{path}" if folder else path
+
+
+def find_root(start: Path) -> Path | None:
+    """The root of the workspace around *start*: the nearest folder upwards with settings; where there is
+    none, the nearest one with a ``Spirit.dol``, which is then a workspace of its own."""
+    nearest: Path | None = None
+    for folder in (start, *start.parents):
+        if (folder / SETTINGS_FILE).is_file() or _has_table(folder / PYPROJECT):
+            return folder
+        if nearest is None and (folder / SPIRIT_FILE).is_file():
+            nearest = folder
+    return nearest
+
+
+def _has_table(path: Path) -> bool:
+    """Whether a ``pyproject.toml`` may have our table (parsing it is for `read_settings`)."""
+    try:
+        return re.search(rb"^\s*\[tool\.dolbuild[\].]", path.read_bytes(), re.MULTILINE) is not None
+    except OSError:
+        return False
+
+
+def load(root: Path) -> Workspace:
+    """Read the settings and find the members. Raises DiagnosticError where the settings are unusable."""
+    settings = read_settings(root)
+    finder = _Finder(root, settings)
+    members = finder.members()
+    return Workspace(root, settings, members, tuple(finder.diagnostics))
+
+
+# -- settings --------------------------------------------------------------------------------------
+
+
+def read_settings(root: Path) -> Settings:
+    """The settings of a workspace. Raises DiagnosticError with everything that is wrong with them."""
+    path = root / SETTINGS_FILE
+    name = SETTINGS_FILE
+    if not path.is_file():
+        path, name = root / PYPROJECT, PYPROJECT
+        if not _has_table(path):
+            return Settings(members=(".",))
+    try:
+        value: Any = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DiagnosticError(in_file(name, "E0701", f"the settings cannot be read: {error}")) from None
+    table = value if name == SETTINGS_FILE else value.get("tool", {}).get("dolbuild", {})
+    return _settings(table, name)
+
+
+def _settings(table: dict[str, Any], name: str) -> Settings:
+    problems: list[Diagnostic] = []
+
+    def report(message: str, hint: str = "") -> None:
+        problems.append(in_file(name, "E0701", message, hint))
+
+    known = ("members", "exclude", "organisation", "output", "profile", "profiles", "cache")
+    for key in table:
+        if key not in known:
+            report(f"there is no setting `{key}`", f"there are {', '.join(known)}")
+    lists: dict[str, tuple[str, ...]] = {}
+    for key, default in (("members", ("*",)), ("exclude", ())):
+        value = table.get(key, default)
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            report(f"`{key}` is a list of folders", f'for example {key} = ["spirits/*"]')
+            value = default
+        for item in value:
+            if not _is_inside(item):
+                report(f'`{key}` leads outside of the workspace: "{item}"')
+        lists[key] = tuple(value)
+    texts: dict[str, str] = {}
+    for key, text in (("organisation", DEFAULT_ORGANISATION), ("output", DEFAULT_OUTPUT), ("profile", "dev")):
+        value = table.get(key, text)
+        if not isinstance(value, str) or not value:
+            report(f"`{key}` is a text")
+            value = text
+        texts[key] = value
+    if _ORGANISATION.fullmatch(texts["organisation"]) is None or texts["organisation"] == "dol":
+        report(f"\"{texts['organisation']}\" is no organisation", "use lower-case letters, digits and single hyphens")
+    if not _is_inside(texts["output"]) or PurePosixPath(texts["output"]) == PurePosixPath("."):
+        report(f"`output` is a folder below the workspace, not \"{texts['output']}\"")
+    profiles = dict(PROFILES)
+    for profile, options in _table(table, "profiles", report).items():
+        if not isinstance(options, dict) or set(options) - {"overflow"}:
+            report(f"profile `{profile}` has one setting, `overflow`")
+        elif options.get("overflow", "trap") not in ("trap", "wrap"):
+            report(f'`overflow` of profile `{profile}` is "trap" or "wrap"')
+        else:
+            profiles[profile] = Profile(profile, options.get("overflow", "trap") == "trap")
+    if texts["profile"] not in profiles:
+        report(f"there is no profile `{texts['profile']}`", f"there are {', '.join(sorted(profiles))}")
+    cache = _table(table, "cache", report)
+    for key in cache:
+        if key != "local":
+            report(f"there is no setting `cache.{key}`", "there is `local`, the folder of the store")
+    store = cache.get("local")
+    if store is not None and not isinstance(store, str):
+        report("`cache.local` is a folder")
+        store = None
+    if problems:
+        raise DiagnosticError(*problems)
+    return Settings(
+        lists["members"], lists["exclude"], texts["organisation"], texts["output"], texts["profile"], profiles, store
+    )
+
+
+def _table(table: dict[str, Any], key: str, report: Any) -> dict[str, Any]:
+    value = table.get(key, {})
+    if isinstance(value, dict):
+        return value
+    report(f"`{key}` is a table")
+    return {}
+
+
+def _is_inside(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return not pure.is_absolute() and ".." not in pure.parts and "\\" not in path and "\0" not in path
+
+
+# -- members ---------------------------------------------------------------------------------------
+
+
+class _Finder:
+    """Walks the tree. Hidden folders, the output folder and links to folders are not entered."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self.root = root
+        self.settings = settings
+        self.output = PurePosixPath(settings.output).as_posix()
+        self.diagnostics: list[Diagnostic] = []
+
+    def members(self) -> tuple[Member, ...]:
+        folders: set[str] = set()
+        for pattern in self.settings.members:
+            found = self.matches(pattern)
+            if not found:
+                hint = f"a member is a folder with a {SPIRIT_FILE}"
+                name = SETTINGS_FILE if (self.root / SETTINGS_FILE).is_file() else PYPROJECT
+                self.diagnostics.append(in_file(name, "E0702", f'no member matches "{pattern}"', hint))
+            folders |= found
+        kept = [
+            folder
+            for folder in sorted(folders)
+            if not any(fnmatchcase(folder, pattern) for pattern in self.settings.exclude)
+        ]
+        members: list[Member] = []
+        for folder in kept:
+            base = self.root / folder
+            if (base / SPIRIT_FILE).is_file():
+                modules = self.modules(folder, "src")
+                members.append(Member(folder, modules, self.modules(folder, "tests")))
+            if (base / SYSTEM_FILE).is_file():
+                members.append(Member(folder, {}, {}, "system"))
+        return tuple(members)
+
+    def matches(self, pattern: str) -> set[str]:
+        """Folders with a manifest that a glob names; ``**`` matches any depth."""
+        parts = [part for part in PurePosixPath(pattern).parts if part != "."]
+        found: set[str] = set()
+        self._match("", parts, found, 0)
+        return found
+
+    def _match(self, folder: str, parts: list[str], found: set[str], depth: int) -> None:
+        if depth > _MAX_DEPTH:
+            return
+        if not parts:
+            base = self.root / folder
+            if (base / SPIRIT_FILE).is_file() or (base / SYSTEM_FILE).is_file():
+                found.add(folder)
+            return
+        head, *rest = parts
+        if head == "**":
+            self._match(folder, rest, found, depth + 1)
+        elif not any(char in head for char in "*?["):
+            if (self.root / join(folder, head)).is_dir():
+                self._match(join(folder, head), rest, found, depth + 1)
+            return
+        for name in self.folders(folder):
+            if head == "**":
+                self._match(join(folder, name), parts, found, depth + 1)
+            elif fnmatchcase(name, head):
+                self._match(join(folder, name), rest, found, depth + 1)
+
+    def folders(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return sorted(
+                    entry.name
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                    and join(folder, entry.name) != self.output
+                    and entry.is_dir(follow_symlinks=False)
+                )
+        except OSError as error:
+            self.diagnostics.append(in_file(folder or ".", "E0703", f"this folder cannot be read: {error.strerror}"))
+            return []
+
+    def modules(self, folder: str, top: str) -> dict[str, str]:
+        """Module names below ``src`` or ``tests`` with their paths, relative to the member."""
+        modules: dict[str, str] = {}
+        if (self.root / folder / top).is_dir():
+            self._modules(folder, top, (), modules)
+        return dict(sorted(modules.items()))
+
+    def _modules(self, folder: str, path: str, parts: tuple[str, ...], modules: dict[str, str]) -> None:
+        if len(parts) > _MAX_DEPTH:
+            return
+        try:
+            with os.scandir(self.root / folder / path) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            place = join(folder, path)
+            self.diagnostics.append(in_file(place, "E0703", f"this folder cannot be read: {error.strerror}"))
+            return
+        for entry in listed:
+            if entry.name.startswith("."):
+                continue
+            inner = f"{path}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                self._modules(folder, inner, (*parts, entry.name), modules)
+            elif entry.name.endswith(".dol"):
+                names = (*parts, entry.name.removesuffix(".dol"))
+                if all(_MODULE_PART.fullmatch(name) for name in names):
+                    modules[".".join(names)] = inner
+                else:
+                    hint = "use letters, digits and underscores, not a digit first"
+                    self.diagnostics.append(
+                        in_file(join(folder, inner), "E0704", "the name of this file is no name of a module", hint)
+                    )

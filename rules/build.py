@@ -1,0 +1,34 @@
+"""Opening a workspace for one run: settings, plan, journal, store."""
+
+import os
+from pathlib import Path
+
+from dolbuild.cache.store import Store
+from dolbuild.rules.journal import Journal
+from dolbuild.rules.plan import plan
+from dolbuild.rules.session import Session
+from dolbuild.workspace import STATE_FOLDER, Profile, Settings, load
+
+HOME_VARIABLE = "DOL_HOME"
+
+
+def dol_home(environment: "os._Environ[str] | dict[str, str]") -> Path:
+    """Where caches are kept: ``DOL_HOME``, else ``~/.dol``."""
+    named = environment.get(HOME_VARIABLE)
+    return Path(named) if named else Path(os.path.expanduser("~")) / ".dol"
+
+
+def store_folder(root: Path, settings: Settings, home: Path) -> Path:
+    """The folder of the local store."""
+    return root / settings.store if settings.store is not None else home / "store"
+
+
+def open_session(root: Path, *, release: bool = False, home: Path | None = None) -> Session:
+    """A session for the workspace at *root*. Raises DiagnosticError where it cannot be read at all."""
+    workspace = load(root)
+    settings = workspace.settings
+    name = "release" if release else settings.profile
+    profile: Profile = settings.profiles[name]
+    store = Store(store_folder(root, settings, home or dol_home(os.environ)))
+    journal = Journal(root / STATE_FOLDER / "journal")
+    return Session(plan(workspace, profile), root, journal, store)

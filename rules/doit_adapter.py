@@ -1,0 +1,414 @@
+"""The plan as doit tasks, and doit's commands for workspaces. The only module that imports doit.
+
+A node is one task without file dependencies: whether it is up to date is asked of the session, which
+compares action keys (``docs/architecture.md``, "doit"). Our commands replace doit's ``run``, ``list``,
+``info``, ``clean`` and ``forget`` under their own names, act only where there is a workspace and no
+``dodo.py``, and are doit's own everywhere else.
+"""
+
+import getopt
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from doit.action import BaseAction
+from doit.cmd_base import TaskLoader2
+from doit.cmd_clean import Clean as DoitClean
+from doit.cmd_forget import Forget as DoitForget
+from doit.cmd_info import Info as DoitInfo
+from doit.cmd_list import List as DoitList
+from doit.cmd_run import Run as DoitRun
+from doit.exceptions import TaskError, TaskFailed, UnmetDependency
+from doit.task import Task
+
+from dolbuild.diagnostics import DiagnosticError, render
+from dolbuild.rules.build import open_session
+from dolbuild.rules.node import Group, Node
+from dolbuild.rules.report import Report, Style
+from dolbuild.rules.session import Failed, Session
+from dolbuild.workspace import find_root
+
+DEFAULT_TASK = "build"
+USAGE = 2
+"""Exit status for a command line that cannot be understood."""
+
+
+# -- tasks -----------------------------------------------------------------------------------------
+
+
+class NodeAction(BaseAction):  # type: ignore[misc]
+    """Does one node. What it has to say goes to the session's events; nothing is printed here."""
+
+    def __init__(self, session: Session, node: Node) -> None:
+        self.session = session
+        self.node = node
+        self.task: Any = None
+        self.out = ""
+        self.err = ""
+        self.result = None
+        self.values: dict[str, Any] = {}
+
+    def execute(self, out: Any = None, err: Any = None) -> TaskFailed | TaskError | None:
+        try:
+            self.session.execute(self.node)
+        except Failed as failed:
+            text = "\n".join(render(diagnostic) for diagnostic in failed.diagnostics)
+            return TaskFailed(text)
+        except Exception:
+            return TaskError(traceback.format_exc())
+        return None
+
+
+def _up_to_date(session: Session, node: Node) -> Callable[[], bool]:
+    return lambda: session.is_up_to_date(node)
+
+
+def node_task(session: Session, node: Node) -> dict[str, Any]:
+    """A node as the arguments of a doit task."""
+    return {
+        "actions": [NodeAction(session, node)],
+        "uptodate": [_up_to_date(session, node)],
+        "task_dep": list(node.dependencies),
+        "targets": list(node.targets),
+        "clean": True,
+        "doc": node.doc,
+    }
+
+
+def group_task(group: Group) -> dict[str, Any]:
+    return {"actions": None, "task_dep": list(group.nodes), "doc": group.doc or None}
+
+
+def session_tasks(session: Session) -> list[Task]:
+    """All tasks of a session. A node is shown under the group of its kind."""
+    plan = session.plan
+    tasks = [
+        Task(name, has_subtask=True, **group_task(group)) for name, group in sorted(plan.groups.items())
+    ]
+    for name, node in sorted(plan.nodes.items()):
+        tasks.append(Task(name, subtask_of=name.split(":", 1)[0], **node_task(session, node)))
+    return tasks
+
+
+def task_dictionaries(session: Session) -> Iterator[dict[str, Any]]:
+    """All tasks as a task creator of a ``dodo.py`` yields them."""
+    for name, group in sorted(session.plan.groups.items()):
+        if name not in _KINDS:
+            yield {"basename": name, **group_task(group)}
+    for name, node in sorted(session.plan.nodes.items()):
+        kind, rest = name.split(":", 1)
+        yield {"basename": kind, "name": rest, **node_task(session, node)}
+
+
+_KINDS = ("interface", "manifest", "module", "spirit", "test")
+
+
+# -- loading ---------------------------------------------------------------------------------------
+
+
+class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
+    """Loads the tasks of the workspace around the current folder."""
+
+    cmd_options = (
+        {
+            "name": "release",
+            "long": "release",
+            "type": bool,
+            "default": False,
+            "help": "use the profile `release`",
+        },
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session: Session | None = None
+        self.release = False
+
+    def setup(self, opt_values: Any) -> None:
+        self.release = bool(opt_values.get("release"))
+
+    def load_doit_config(self) -> dict[str, Any]:
+        return {"default_tasks": [DEFAULT_TASK]}
+
+    def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
+        root = find_root(Path.cwd())
+        if root is None:
+            raise NoWorkspace
+        os.chdir(root)
+        self.session = open_session(root, release=self.release)
+        return session_tasks(self.session)
+
+
+class NoWorkspace(Exception):
+    """There is no workspace around the current folder."""
+
+
+def _workspace_loader(given: Any) -> Any:
+    """Our loader where a workspace is meant, else the one that doit chose."""
+    if isinstance(given, WorkspaceLoader):
+        return given
+    plain = type(given).__name__ == "DodoTaskLoader"
+    if plain and not Path("dodo.py").exists() and find_root(Path.cwd()) is not None:
+        return WorkspaceLoader()
+    return given
+
+
+class _JournalState:
+    """Stands where doit would keep a database: the journal has it all. ``forget`` reaches the journal."""
+
+    def __init__(self, loader: WorkspaceLoader) -> None:
+        self.loader = loader
+        self.name = "journal"
+        self._values: dict[str, dict[str, Any]] = {}
+
+    def set(self, task: str, name: str, value: Any) -> None:
+        self._values.setdefault(task, {})[name] = value
+
+    def get(self, task: str, name: str) -> Any:
+        return self._values.get(task, {}).get(name)
+
+    def in_(self, task: str) -> bool:
+        return task in self._values
+
+    def remove(self, task: str) -> None:
+        self._values.pop(task, None)
+        if self.loader.session is not None:
+            self.loader.session.journal.forget(task)
+
+    def remove_all(self) -> None:
+        self._values.clear()
+        session = self.loader.session
+        if session is not None:
+            for name in list(session.journal.entries):
+                session.journal.forget(name)
+
+    def dump(self) -> None:
+        """Nothing is left to write."""
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+class _WorkspaceCommand:
+    """What our commands share; mixed in before doit's command of the same name."""
+
+    loader: Any
+    config_vals: dict[str, Any]
+    cmdparser: Any
+
+    def __init__(self, task_loader: Any, **arguments: Any) -> None:
+        super().__init__(task_loader=_workspace_loader(task_loader), **arguments)  # type: ignore[call-arg]
+        if self.ours:
+            self.config_vals.update({"backend": "dolbuild", "dep_file": os.devnull})
+            self._cmdparser = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether this is a workspace of ours rather than a project of doit's own kind."""
+        return isinstance(getattr(self, "loader", None), WorkspaceLoader)
+
+    def get_backends(self) -> dict[str, Any]:
+        backends: dict[str, Any] = super().get_backends()  # type: ignore[misc]
+        if self.ours:
+            backends["dolbuild"] = lambda *_, **__: _JournalState(self.loader)
+            self.cmdparser["backend"].choices["dolbuild"] = "the journal of the workspace"
+        return backends
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        if not self.ours:
+            return int(super().parse_execute(in_args) or 0)  # type: ignore[misc]
+        try:
+            reordered = self._options_first(in_args)
+            return int(super().parse_execute(reordered) or 0)  # type: ignore[misc]
+        except NoWorkspace:
+            sys.stderr.write(NO_WORKSPACE)
+            return USAGE
+        except DiagnosticError as error:
+            color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+            for diagnostic in error.diagnostics:
+                sys.stderr.write(render(diagnostic, color=color) + "\n")
+            return 1
+        except getopt.GetoptError as error:
+            sys.stderr.write(f"error: {error.msg}\n")
+            return USAGE
+        except Exception as error:
+            if type(error).__module__.startswith("doit"):
+                text = str(error).split("\n", 1)[0].removeprefix("Invalid parameter: ")
+                sys.stderr.write(f"error: {text}\nThe tasks of this workspace are shown by `list`.\n")
+                return USAGE
+            raise
+
+    def _options_first(self, arguments: list[str]) -> list[str]:
+        """doit stops reading options at the first task name; users do not."""
+        options, rest = getopt.gnu_getopt(
+            arguments, self.cmdparser.get_short(), self.cmdparser.get_long()
+        )
+        flat = [part for pair in options for part in pair if part]
+        return [*flat, *rest]
+
+
+NO_WORKSPACE = """error: there is no workspace here
+A workspace is a folder with a dolbuild.toml, or with [tool.dolbuild] in its pyproject.toml;
+a folder with a Spirit.dol is a workspace of one Spirit.
+"""
+
+
+class _Reporter:
+    """doit's view of a `Report`."""
+
+    desc = "what dolbuild says"
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def initialize(self, tasks: Any, selected_tasks: Any) -> None: ...
+
+    def get_status(self, task: Any) -> None: ...
+
+    def execute_task(self, task: Any) -> None: ...
+
+    def add_success(self, task: Any) -> None: ...
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        if isinstance(fail, UnmetDependency):
+            if task.actions:
+                self.report.skip(task.name)
+        elif not isinstance(fail, TaskFailed):
+            self.report.crash(task.name, fail.message if isinstance(fail.message, str) else str(fail))
+
+    def skip_uptodate(self, task: Any) -> None:
+        if task.actions:
+            self.report.up_to_date()
+
+    def skip_ignore(self, task: Any) -> None: ...
+
+    def cleanup_error(self, exception: Any) -> None: ...
+
+    def runtime_error(self, msg: str) -> None:
+        self.report.crash("doit", msg)
+
+    def teardown_task(self, task: Any) -> None: ...
+
+    def complete_run(self) -> None:
+        self.report.finish()
+
+
+class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
+    """``run``, which is also what ``doit build`` and ``doit test`` are."""
+
+    verbs: ClassVar[dict[str, Callable[[list[str]], int]]] = {}
+    """Commands of ours that are no task, filled in by the command line."""
+
+    doc_purpose = "run tasks"
+    cmd_options = (
+        *DoitRun.cmd_options,
+        {
+            "name": "json",
+            "long": "json",
+            "type": bool,
+            "default": False,
+            "help": "write events and diagnostics as JSON, one value a line (in a dolbuild workspace)",
+        },
+    )
+
+    def __init__(self, **arguments: Any) -> None:
+        self._json = False
+        super().__init__(**arguments)
+        if self.ours:
+            self.config_vals.update({"par_type": "thread", "continue": True})
+            self._cmdparser = None
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        if self.ours and in_args and in_args[0] in self.verbs:
+            return self.verbs[in_args[0]](in_args[1:])
+        return super().parse_execute(in_args)
+
+    def execute(self, params: Any, args: list[str]) -> Any:
+        self._json = bool(params.get("json"))
+        return super().execute(params, args)
+
+    def _execute(
+        self,
+        outfile: Any,
+        verbosity: Any = None,
+        always: bool = False,
+        continue_: bool = False,
+        reporter: Any = "console",
+        num_process: int = 0,
+        par_type: str = "process",
+        single: bool = False,
+        auto_delayed_regex: bool = False,
+        force_verbosity: bool = False,
+        failure_verbosity: int = 0,
+        pdb: bool = False,
+    ) -> int:
+        session = self.loader.session if self.ours else None
+        report = None
+        if session is not None and reporter == "console":
+            session.always = always
+            color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+            report = Report(session, Style(outfile if isinstance(outfile, io.TextIOBase) else sys.stdout,
+                                           sys.stderr, self._json, color))  # fmt: skip
+            reporter = _Reporter(report)
+        status = super()._execute(
+            outfile, verbosity, always, continue_, reporter, num_process, par_type, single,
+            auto_delayed_regex, force_verbosity, failure_verbosity, pdb,
+        )  # fmt: skip
+        if report is None:
+            return int(status)
+        return 1 if report.failed or status else 0
+
+
+class List(_WorkspaceCommand, DoitList):  # type: ignore[misc]
+    """``list``, without the groups that are only ours."""
+
+
+class Info(_WorkspaceCommand, DoitInfo):  # type: ignore[misc]
+    """``info``."""
+
+    def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
+        names = {task.name for task in self.task_list}
+        if self.ours and len(pos_args) == 1 and pos_args[0] not in names:
+            sys.stderr.write(f"error: '{pos_args[0]}' is not a task\nThe tasks of this workspace are shown by `list`.\n")
+            return USAGE
+        result: int = super()._execute(pos_args, hide_status)
+        return 0 if self.ours else result
+
+    @staticmethod
+    def get_reasons(reasons: Any) -> str:
+        text: str = DoitInfo.get_reasons(reasons)
+        return "\n".join(line for line in text.split("\n") if "<function _up_to_date" not in line)
+
+
+class Clean(_WorkspaceCommand, DoitClean):  # type: ignore[misc]
+    """``clean``: removes built files; what the store knows stays."""
+
+
+class Forget(_WorkspaceCommand, DoitForget):  # type: ignore[misc]
+    """``forget``: with what a task depends on; without a name, everything."""
+
+    def _execute(self, forget_sub: bool, forget_disable_default: bool, forget_all: bool) -> None:
+        if not self.ours:
+            super()._execute(forget_sub, forget_disable_default, forget_all)
+            return
+        super()._execute(True, False, forget_all or self.sel_default_tasks)
+
+
+def run_doit(arguments: list[str]) -> int:
+    """doit's command line for the workspace around the current folder, with our loader chosen."""
+    from doit.doit_cmd import DoitMain
+
+    class Main(DoitMain):  # type: ignore[misc]
+        BIN_NAME = "dolbuild"
+
+        def get_cmds(self) -> Any:
+            commands = super().get_cmds()
+            for command in (Run, List, Info, Clean, Forget):
+                commands[command.__name__.lower()] = command
+            return commands
+
+    return int(Main(WorkspaceLoader(), config_filenames=()).run(arguments) or 0)

@@ -1,0 +1,119 @@
+"""Nodes of a module: its interface, and its object."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dolbuild import compiler
+from dolbuild.analysis.closure import Closure
+from dolbuild.analysis.resolution import Target, module_id
+from dolbuild.cache.action import Record
+from dolbuild.cache.digest import digest
+from dolbuild.packages.package import Package
+from dolbuild.rules.node import Action, Node, Outcome
+from dolbuild.rules.session import Session
+from dolbuild.rules.tool import tool_digest
+
+INTERFACE_VERSION = 1
+MODULE_VERSION = 1
+TESTS = "tests:"
+
+
+def module_path(package: Package, module: str) -> str:
+    """The file of a module, relative to its package."""
+    if module.startswith(TESTS):
+        return package.tests[module.removeprefix(TESTS)]
+    return package.modules[module]
+
+
+def interface_name(package: Package, module: str) -> str:
+    return f"interface:{package.label}/{module}"
+
+
+def module_name(package: Package, module: str) -> str:
+    return f"module:{package.label}/{module}"
+
+
+def interface_node(package: Package, module: str) -> Node:
+    """``interface:<member>/<module>``: from the source alone."""
+    file = module_path(package, module)
+
+    def prepare(session: Session) -> Action:
+        data = session.read(package.folder / file, file)
+        options = {"file": file, "module": module}
+        record = Record("interface", INTERFACE_VERSION, tool_digest(), options, {"source": digest(data)})
+
+        def run() -> Outcome:
+            extracted = compiler.extract_interface(file, module, data)
+            return Outcome({"doli": extracted.doli, "uses": extracted.uses, "docs": extracted.docs})
+
+        return Action(record, run)
+
+    doc = f"what others may know of {file}"
+    return Node(interface_name(package, module), doc, prepare, shown=package.shown)
+
+
+def module_node(
+    package: Package,
+    module: str,
+    packages: Mapping[str, Package],
+    options: compiler.Options,
+    dependencies: tuple[str, ...],
+) -> Node:
+    """``module:<member>/<module>``: from the source and the interfaces of its closure."""
+    file = module_path(package, module)
+    id_ = module_id(package.id, module)
+    own = interface_name(package, module)
+
+    def prepare(session: Session) -> Action:
+        data = session.read(package.folder / file, file)
+        closure = Closure(
+            {other.id: other.resolvable for other in packages.values()},
+            lambda other: _interface(session, packages, other),
+        )
+        closure.of_module(id_, session.value(own, "uses", json.loads))
+        inputs = {"source": digest(data)}
+        for other in sorted(closure.modules):
+            inputs[f"interface {other}"] = session.digest_of(_interface_node_of(packages, other), "doli")
+        record = Record(
+            "module",
+            MODULE_VERSION,
+            tool_digest(),
+            {
+                "file": file,
+                "module": id_,
+                "checked": options.checked,
+                "resolutions": {
+                    name: {path: _describe(target) for path, target in paths.items()}
+                    for name, paths in closure.resolutions.items()
+                },
+            },
+            inputs,
+        )
+
+        def run() -> Outcome:
+            interfaces = {other: _interface(session, packages, other) for other in closure.modules}
+            compiled = compiler.compile_module(
+                file, id_, data, interfaces, closure.resolutions, options
+            )
+            if compiled.object is None:
+                return Outcome(diagnostics=compiled.diagnostics, failed=True)
+            return Outcome({"dolo": compiled.object}, compiled.diagnostics)
+
+        return Action(record, run)
+
+    doc = f"checks {file} and generates its code"
+    return Node(module_name(package, module), doc, prepare, (own, *dependencies), shown=package.shown)
+
+
+def _describe(target: Any) -> Any:
+    return [target.module, *target.rest] if isinstance(target, Target) else str(target)
+
+
+def _interface_node_of(packages: Mapping[str, Package], id_: str) -> str:
+    package, _, module = id_.rpartition("/")
+    return interface_name(packages[package], module)
+
+
+def _interface(session: Session, packages: Mapping[str, Package], id_: str) -> Any:
+    return session.value(_interface_node_of(packages, id_), "doli", json.loads)

@@ -1,0 +1,76 @@
+"""Nodes of the graph and the actions behind them, as values."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dolbuild.cache.action import Record
+from dolbuild.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from dolbuild.rules.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action gave when it ran: artifacts by name, or only diagnostics where it failed.
+
+    *targets* maps files of the workspace to the artifacts that they hold.
+    """
+
+    outputs: Mapping[str, bytes] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that can be done: its record, and how to do it. Nothing is done before `run` is called."""
+
+    record: Record
+    run: Callable[[], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the graph (a doit task).
+
+    *dependencies* are names of nodes and groups that must be done before. *targets* maps files, relative to
+    the workspace, to the artifact that each holds. *prepare* makes the action once the dependencies are
+    done; *shown* is the folder that its diagnostics' files are in.
+    """
+
+    name: str
+    doc: str
+    prepare: Callable[["Session"], Action]
+    dependencies: tuple[str, ...] = ()
+    targets: Mapping[str, str] = field(default_factory=dict)
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A name for several nodes."""
+
+    name: str
+    doc: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole graph."""
+
+    nodes: Mapping[str, Node]
+    groups: Mapping[str, Group]
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def expand(self, names: Iterable[str]) -> Iterator[str]:
+        """The nodes that are meant by names of nodes and groups, each once."""
+        seen: set[str] = set()
+        for name in names:
+            group = self.groups.get(name)
+            for node in (name,) if group is None else group.nodes:
+                if node not in seen:
+                    seen.add(node)
+                    yield node

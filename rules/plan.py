@@ -1,0 +1,237 @@
+"""A workspace to its graph: which nodes there are and what each waits for. Nothing is built here."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dolbuild import compiler
+from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
+from dolbuild.packages.manifest import SPIRIT_FILE, ReadManifest, read_manifest
+from dolbuild.packages.package import (
+    RUNTIME,
+    STANDARD_FOLDER,
+    Package,
+    find_circle,
+    match_requirements,
+    standard_package,
+)
+from dolbuild.rules.module import TESTS, interface_name, interface_node, module_name, module_node, module_path
+from dolbuild.rules.node import Group, Node, Plan
+from dolbuild.rules.spirit import manifest_node, spirit_node
+from dolbuild.rules.test import test_name, test_node
+from dolbuild.syntax.parser import Parsed
+from dolbuild.workspace import Member, Profile, Workspace, join
+
+_TEST_BLOCK = re.compile(rb'^[ \t]*test[ \t]+"', re.MULTILINE)
+
+
+def plan(workspace: Workspace, profile: Profile) -> Plan:
+    """The graph of a workspace. What is wrong with the workspace as a whole stands in its diagnostics."""
+    return _Planner(workspace, profile).run()
+
+
+class _Read:
+    """A member with its manifest as it was read."""
+
+    def __init__(self, workspace: Workspace, member: Member) -> None:
+        self.member = member
+        self.problem: Diagnostic | None = None
+        try:
+            self.data = (workspace.root / member.manifest_path).read_bytes()
+        except OSError as error:
+            self.data = b""
+            message = f"this file cannot be read: {error.strerror or error}"
+            self.problem = in_file(SPIRIT_FILE, "E0705", message)
+        self.parsed: Parsed = compiler.parse_bytes(SPIRIT_FILE, self.data)
+        self.read: ReadManifest = read_manifest(self.parsed) if self.problem is None else ReadManifest(None, (self.problem,))
+
+    @property
+    def label(self) -> str:
+        manifest = self.read.manifest
+        return manifest.name if manifest is not None else self.member.folder or "."
+
+
+class _Planner:
+    def __init__(self, workspace: Workspace, profile: Profile) -> None:
+        self.workspace = workspace
+        self.profile = profile
+        self.options = compiler.Options(checked=profile.checked)
+        self.nodes: dict[str, Node] = {}
+        self.packages: dict[str, Package] = {}
+        self.diagnostics: list[Diagnostic] = list(workspace.diagnostics)
+        self.wasm_nodes: list[str] = []
+
+    def run(self) -> Plan:
+        reads = [
+            _Read(self.workspace, member) for member in self.workspace.members if member.kind == "spirit"
+        ]
+        for member in self.workspace.members:
+            if member.kind == "system":
+                message = "a System cannot be built by this version of dolbuild"
+                self.diagnostics.append(in_file(member.manifest_path, "E0901", message))
+        usable = self.unique(reads)
+        self.packages[RUNTIME] = standard_package("runtime", _standard_modules("runtime"))
+        available = {
+            self.package_id(manifest.name): manifest
+            for read in usable
+            if (manifest := read.read.manifest) is not None
+        }
+        for read in usable:
+            self.member(read, available)
+        circle = find_circle({package.id: package.requires for package in self.packages.values()})
+        if circle is not None:
+            message = f"these Spirits require each other: {' -> '.join(circle)}"
+            hint = "move what both need into a third Spirit"
+            raise DiagnosticError(*self.diagnostics, Diagnostic("E0609", message, hint=hint))
+        for package in self.packages.values():
+            self.modules(package)
+        return Plan(self.nodes, self.groups(), tuple(self.diagnostics))
+
+    def package_id(self, name: str) -> str:
+        return f"@{self.workspace.settings.organisation}/{name}"
+
+    def unique(self, reads: list[_Read]) -> list[_Read]:
+        """The members whose names are their own; a name that is taken is reported."""
+        first: dict[str, _Read] = {}
+        for read in reads:
+            before = first.setdefault(read.label, read)
+            if before is not read:
+                message = f"the Spirit `{read.label}` is already in {before.member.manifest_path}"
+                self.diagnostics.append(in_file(read.member.manifest_path, "E0610", message))
+        return list(first.values())
+
+    def member(self, read: _Read, available: Mapping[str, object]) -> None:
+        member, manifest = read.member, read.read.manifest
+        diagnostics = list(read.read.diagnostics)
+        context: list[object] = []
+        requires: dict[str, str] = {}
+        if manifest is not None:
+            id_ = self.package_id(manifest.name)
+            requires, problems = match_requirements(
+                id_, manifest, read.parsed.source, available  # type: ignore[arg-type]
+            )
+            diagnostics += problems
+            diagnostics += self.entry_points(read)
+            context = [sorted(requires), [d.message for d in diagnostics]]
+            self.packages[id_] = Package(
+                id_,
+                manifest.name,
+                self.workspace.root / member.folder,
+                member.folder,
+                manifest,
+                member.modules,
+                member.tests,
+                requires,
+            )
+        node = manifest_node(read.label, member.folder, read.data, manifest, tuple(diagnostics), context)
+        self.nodes[node.name] = node
+
+    def entry_points(self, read: _Read) -> list[Diagnostic]:
+        """Entry points that the manifest names and that do not exist."""
+        manifest = read.read.manifest
+        assert manifest is not None
+        paths = [path for path in (manifest.lib, *(path for _, path in manifest.bins)) if path is not None]
+        known = set(read.member.modules.values())
+        return [
+            in_file(SPIRIT_FILE, "E0605", f"the entry point {path} does not exist", f"create {join(read.member.folder, path)}")
+            for path in paths
+            if path not in known
+        ]
+
+    def required(self, package: Package) -> dict[str, Package]:
+        """The package and all that it requires, directly or not; the runtime always."""
+        found: dict[str, Package] = {}
+        waiting = [package.id, RUNTIME]
+        while waiting:
+            id_ = waiting.pop()
+            if id_ not in found:
+                found[id_] = self.packages[id_]
+                waiting += self.packages[id_].requires.values()
+        return dict(sorted(found.items()))
+
+    def modules(self, package: Package) -> None:
+        required = self.required(package)
+        interfaces = tuple(_interfaces(other) for other in required.values() if other.id != RUNTIME or package.id == RUNTIME)
+        names = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
+        for module in names:
+            self.add(interface_node(package, module))
+            self.add(module_node(package, module, required, self.options, interfaces))
+        if package.id == RUNTIME:
+            return
+        objects = tuple(_modules(other) for other in required.values())
+        manifest = f"manifest:{package.label}"
+        if package.manifest.lib is not None or package.manifest.bins:
+            self.add(
+                spirit_node(
+                    package,
+                    required,
+                    self.workspace.settings.output,
+                    self.profile.name,
+                    (manifest, *objects),
+                )
+            )
+        for module in names:
+            if self.has_tests(package, module):
+                own = module_name(package, module)
+                self.add(test_node(package, module, required, self.profile.name, (own, *objects)))
+
+    def has_tests(self, package: Package, module: str) -> bool:
+        if module.startswith(TESTS):
+            return True
+        try:
+            return _TEST_BLOCK.search((package.folder / module_path(package, module)).read_bytes()) is not None
+        except OSError:
+            return False
+
+    def add(self, node: Node) -> None:
+        self.nodes[node.name] = node
+
+    def groups(self) -> dict[str, Group]:
+        groups: dict[str, Group] = {}
+
+        def group(name: str, doc: str, nodes: list[str]) -> None:
+            groups[name] = Group(name, doc, tuple(sorted(nodes)))
+
+        for package in self.packages.values():
+            all_ = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
+            group(_interfaces(package), "", [interface_name(package, module) for module in all_])
+            group(_modules(package), "", [module_name(package, module) for module in package.modules])
+        members = [package for package in self.packages.values() if package.id != RUNTIME]
+        kinds: dict[str, list[str]] = {kind: [] for kind in ("interface", "manifest", "module", "spirit", "test")}
+        for name in self.nodes:
+            kinds[name.split(":", 1)[0]].append(name)
+        own = [
+            module_name(package, module)
+            for package in members
+            for module in (*package.modules, *(f"{TESTS}{name}" for name in package.tests))
+        ]
+        sources = [
+            module_name(package, module) for package in members for module in package.modules
+        ]
+        group("build", "build every Spirit of the workspace", kinds["manifest"] + kinds["spirit"] + sources)
+        group("check", "check every manifest and module, tests included", kinds["manifest"] + own)
+        group("test", "run every test of the workspace", kinds["test"])
+        group("interface", "what modules may know of each other", kinds["interface"])
+        group("manifest", "read the manifests", kinds["manifest"])
+        group("module", "check modules and generate their code", kinds["module"])
+        group("spirit", "link Spirits", kinds["spirit"])
+        return groups
+
+
+def _interfaces(package: Package) -> str:
+    return f"_interfaces:{package.label}"
+
+
+def _modules(package: Package) -> str:
+    return f"_modules:{package.label}"
+
+
+def _standard_modules(name: str) -> dict[str, str]:
+    base: Path = STANDARD_FOLDER / name
+    return {
+        path.relative_to(base / "src").with_suffix("").as_posix().replace("/", "."): path.relative_to(base).as_posix()
+        for path in sorted((base / "src").rglob("*.dol"))
+    }
+
+
+__all__ = ["plan", "test_name"]

@@ -1,0 +1,123 @@
+"""What a run says: lines while it goes on, diagnostics and a summary at its end."""
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from dolbuild.diagnostics import Diagnostic, render, sort_key
+from dolbuild.rules.session import Event, Session, Status
+
+_QUIET_KINDS = ("interface:", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to speak. *json*: one JSON value a line on *out*, for machines."""
+
+    out: TextIO
+    err: TextIO
+    json: bool = False
+    color: bool = False
+
+
+class Report:
+    """Follows the events of one session."""
+
+    def __init__(self, session: Session, style: Style) -> None:
+        self.session = session
+        self.style = style
+        self.counts: Counter[Status] = Counter()
+        self.skipped: list[str] = []
+        self.diagnostics: list[Diagnostic] = list(session.plan.diagnostics)
+        self.built: list[str] = []
+        self.internal: list[str] = []
+        self.started = time.perf_counter()
+        session.on_event = self.event
+
+    @property
+    def failed(self) -> bool:
+        return bool(
+            self.counts[Status.FAILED] or self.internal or any(d.code[0] == "E" for d in self.diagnostics)
+        )
+
+    def _write(self, value: dict[str, Any]) -> None:
+        self.style.out.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+    def event(self, event: Event) -> None:
+        self.counts[event.status] += 1
+        self.diagnostics += event.diagnostics
+        node = self.session.plan.nodes[event.node]
+        if event.status is not Status.FAILED:
+            self.built += sorted(node.targets)
+        if self.style.json:
+            self._write({"event": "node", "node": event.node, "status": str(event.status)})
+        elif not event.node.startswith(_QUIET_KINDS) and "@dol/" not in event.node:
+            self.style.out.write(f"{event.status:<7} {event.node}\n")
+            self.style.out.flush()
+
+    def up_to_date(self) -> None:
+        self.counts[Status.UP_TO_DATE] += 1
+
+    def skip(self, node: str) -> None:
+        """A node that waits for one that failed."""
+        self.skipped.append(node)
+        if self.style.json:
+            self._write({"event": "node", "node": node, "status": "skipped"})
+
+    def crash(self, node: str, text: str) -> None:
+        """A fault of the tool itself."""
+        self.internal.append(f"{node}: {text}")
+
+    def finish(self) -> None:
+        """Show the diagnostics, what was built, and the counts."""
+        ordered = sorted(set(self.diagnostics), key=sort_key)
+        seconds = time.perf_counter() - self.started
+        if self.style.json:
+            for diagnostic in ordered:
+                self._write({"event": "diagnostic", **diagnostic.to_json()})
+            counts = {str(status): self.counts[status] for status in Status}
+            self._write(
+                {"event": "summary", **counts, "skipped": len(self.skipped), "failed_build": self.failed}
+            )
+        else:
+            self.style.out.flush()
+            for diagnostic in ordered:
+                self.style.err.write(render(diagnostic, color=self.style.color) + "\n")
+            self.style.err.flush()
+            for path in self.built:
+                self.style.out.write(f"built   {path}  {self._size(path)}\n")
+            self.style.out.write(self.summary(seconds) + "\n")
+        for text in self.internal:
+            self.style.err.write(f"internal error in {text}\nThis is a fault of dolbuild; please report it.\n")
+        if self.session.store_problem:
+            self.style.err.write(f"warning: results are not kept: {self.session.store_problem}\n")
+        self.style.out.flush()
+
+    def _size(self, path: str) -> str:
+        try:
+            size = (self.session.root / path).stat().st_size
+        except OSError:
+            return ""
+        return f"{size} bytes" if size < 1024 else f"{size / 1024:.1f} KiB"
+
+    def summary(self, seconds: float) -> str:
+        counts = self.counts
+        total = sum(counts.values()) + len(self.skipped)
+        nodes = f"{total} node{'' if total == 1 else 's'}"
+        if total == counts[Status.UP_TO_DATE] and not self.failed:
+            return f"nothing to do: {nodes} up to date ({seconds:.2f} s)"
+        parts = [
+            f"{counts[status]} {word}"
+            for status, word in (
+                (Status.RAN, "ran"),
+                (Status.HIT, "from the store"),
+                (Status.UP_TO_DATE, "up to date"),
+                (Status.FAILED, "failed"),
+            )
+            if counts[status]
+        ]
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} skipped")
+        return f"{nodes}: {', '.join(parts)} ({seconds:.2f} s)"

@@ -1,0 +1,77 @@
+"""Nodes of tests: every file with ``test`` blocks is one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dolbuild import __version__, compiler
+from dolbuild.cache.action import Record
+from dolbuild.diagnostics import Diagnostic
+from dolbuild.packages.package import Package
+from dolbuild.rules.module import TESTS, module_path
+from dolbuild.rules.node import Action, Node, Outcome
+from dolbuild.rules.session import Session
+from dolbuild.rules.spirit import link_action
+from dolbuild.rules.tool import engine_version
+from dolbuild.source import Place
+
+TEST_VERSION = 1
+
+
+def test_name(package: Package, module: str) -> str:
+    """``test:<member>/<file>``; tests inside of a module below ``src`` have ``src:`` before its name."""
+    if module.startswith(TESTS):
+        return f"test:{package.label}/{module.removeprefix(TESTS)}"
+    return f"test:{package.label}/src:{module}"
+
+
+def test_node(
+    package: Package, module: str, packages: Mapping[str, Package], profile: str, dependencies: tuple[str, ...]
+) -> Node:
+    """Link the tests of one file and run them; a failure is never remembered, so it runs again."""
+    file = module_path(package, module)
+
+    def prepare(session: Session) -> Action:
+        record, linkable = link_action(
+            session,
+            lambda table: compiler.prepare_tests(table.object(package, module), table.find, __version__),
+            packages,
+            {"profile": profile},
+        )
+        engine = Record("test", TEST_VERSION, engine_version(), {"file": file}, {"link": record.key})
+
+        def run() -> Outcome:
+            from dolbuild.runtime.harness import run_tests
+
+            wasm = compiler.finish(linkable)
+            results = run_tests(wasm)
+            source = session.read(package.folder / file, file).decode("utf-8", "replace").split("\n")
+            failures = tuple(_diagnostic(result, package, source) for result in results if not result["ok"])
+            if failures:
+                return Outcome(diagnostics=failures, failed=True)
+            return Outcome({"log": compiler.canonical_json(results)})
+
+        return Action(engine, run)
+
+    doc = f"runs the tests of {file}"
+    return Node(test_name(package, module), doc, prepare, dependencies, shown=package.shown)
+
+
+def _diagnostic(result: dict[str, Any], package: Package, source: list[str]) -> Diagnostic:
+    """A failed test as a diagnostic at the line of the test file that led to it."""
+    lines = str(result["message"]).split("\n")
+    notes = [line.strip() for line in lines[1:]]
+    name = f'test "{result["name"]}": {lines[0]}'
+    place = None
+    text = ""
+    own = f"{package.id.rpartition('/')[2]}/"
+    frames = [frame for frame in result["frames"] if frame["file"].startswith(own)]
+    if frames:
+        # the innermost frame of the test's own Spirit; the chain shows how it came there
+        file, line = frames[0]["file"].removeprefix(own), frames[0]["line"]
+        chain = [f"called at {f['file'].removeprefix(own)}:{f['line']}, in {f['function']}" for f in frames[1:]]
+        notes += chain
+        if file == frames[-1]["file"].removeprefix(own) and 0 < line <= len(source):
+            text = source[line - 1].rstrip("\r")
+        indent = len(text) - len(text.lstrip())
+        place = Place(file, line, indent + 1, line, len(text) + 1 if text else 1)
+    return Diagnostic("E0803", name, place, text, "", tuple(notes))
