@@ -7,21 +7,18 @@ per-token wrappers.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from lark import Lark, UnexpectedToken
-from lark.lexer import Lexer
+from lark import UnexpectedToken
 from lark.parsers.lalr_parser_state import ParseConf, ParserState
 
 from dolbuild.diagnostics import Diagnostic, at, has_errors
 from dolbuild.source import SourceFile, Span
+from dolbuild.syntax import tables
 from dolbuild.syntax import tree as t
 from dolbuild.syntax.build import Builder
 from dolbuild.syntax.layout import Layout
 from dolbuild.syntax.tokens import Comment, Token, scan
-
-_GRAMMAR = Path(__file__).with_name("grammar.lark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +36,13 @@ class Parsed:
         return has_errors(self.diagnostics)
 
 
-class _NoLexer(Lexer):
-    """lark wants a lexer; ours runs before it."""
-
-    def __init__(self, conf: object) -> None:
-        pass
-
-    def lex(self, *arguments: object) -> NoReturn:
-        raise AssertionError("tokens are fed to the parser directly")
-
-
 class _Tables:
     """The parse tables with a builder bound to them."""
 
     def __init__(self) -> None:
         self.builder = Builder()
-        lark: Any = Lark(
-            _GRAMMAR.read_text("utf-8"),
-            parser="lalr",
-            lexer=_NoLexer,
-            start="item",
-            maybe_placeholders=True,
-            transformer=self.builder,
-        )
-        parser = lark.parser.parser
-        self.conf: Any = ParseConf(parser._parse_table, parser.parser.callbacks, "item")
+        parser = tables.load(self.builder).parser.parser
+        self.conf: Any = ParseConf(parser._parse_table, parser.parser.callbacks, tables.START)
 
 
 @lru_cache(maxsize=1)
@@ -80,15 +59,15 @@ def parse(source: SourceFile) -> Parsed:
     diagnostics += layout.diagnostics
     items: list[t.Item] = []
     if whole:
-        tables = _tables()
-        tables.builder.begin(source)
+        parser = _tables()
+        parser.builder.begin(source)
         tokens = layout.tokens
         docs = _doc_texts(source, scanned.comments, tokens)
         for start, end in _chunks(tokens):
-            item = _parse_chunk(tables, source, tokens, start, end, diagnostics)
+            item = _parse_chunk(parser, source, tokens, start, end, diagnostics)
             if item is not None:
                 items.append(item)
-        diagnostics += tables.builder.diagnostics
+        diagnostics += parser.builder.diagnostics
         if docs:
             _attach(items, docs)
     file = t.File(0, len(source.text), items)
@@ -115,9 +94,9 @@ def _chunks(tokens: list[Token]) -> list[tuple[int, int]]:
 
 
 def _parse_chunk(
-    tables: _Tables, source: SourceFile, tokens: list[Token], start: int, end: int, diagnostics: list[Diagnostic]
+    parser: _Tables, source: SourceFile, tokens: list[Token], start: int, end: int, diagnostics: list[Diagnostic]
 ) -> t.Item | None:
-    state: Any = ParserState(tables.conf, None)  # type: ignore[arg-type]
+    state: Any = ParserState(parser.conf, None)  # type: ignore[arg-type]
     feed = state.feed_token
     last = tokens[end - 1]
     token = last
