@@ -16,11 +16,11 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        os.chmod(name, mode)
+        Path(name).chmod(mode)
         os.replace(name, path)
     except BaseException:
         try:
-            os.unlink(name)
+            Path(name).unlink()
         except OSError:
             pass
         raise

@@ -81,9 +81,7 @@ def extract_interface(file: str, module: str, data: bytes) -> Interface:
     """What others may know of a module (see `dolbuild.analysis.interface`). Never fails."""
     parsed = parse_bytes(file, data)
     extracted = interface.extract(parsed, _is_effect_boundary(module))
-    return Interface(
-        canonical_json(extracted.doli), canonical_json(extracted.uses), canonical_json(extracted.docs)
-    )
+    return Interface(canonical_json(extracted.doli), canonical_json(extracted.uses), canonical_json(extracted.docs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +129,7 @@ def _generate(source: SourceFile, checked: checking.Checked, options: Options, s
     for declared in checked.module.functions:
         if declared.body is None:
             parameters = tuple(slot for local in declared.parameters for slot in slots(local.type))
-            symbols[declared.symbol] = objects.import_symbol(
-                declared.symbol, (parameters, slots(declared.result))
-            )
+            symbols[declared.symbol] = objects.import_symbol(declared.symbol, (parameters, slots(declared.result)))
     for constant in checked.module.constants:
         symbol = _global(constant, unit.data)
         if symbol is not None:

@@ -64,9 +64,7 @@ class Diagnostic:
         """The inverse of `to_json`."""
         place = None
         if "file" in value:
-            place = Place(
-                value["file"], value["line"], value["column"], value["end_line"], value["end_column"]
-            )
+            place = Place(value["file"], value["line"], value["column"], value["end_line"], value["end_column"])
         return Diagnostic(
             value["code"],
             value["message"],

@@ -158,9 +158,9 @@ def _settings(table: dict[str, Any], name: str) -> Settings:
             value = text
         texts[key] = value
     if _ORGANISATION.fullmatch(texts["organisation"]) is None or texts["organisation"] == "dol":
-        report(f"\"{texts['organisation']}\" is no organisation", "use lower-case letters, digits and single hyphens")
+        report(f'"{texts["organisation"]}" is no organisation', "use lower-case letters, digits and single hyphens")
     if not _is_inside(texts["output"]) or PurePosixPath(texts["output"]) == PurePosixPath("."):
-        report(f"`output` is a folder below the workspace, not \"{texts['output']}\"")
+        report(f'`output` is a folder below the workspace, not "{texts["output"]}"')
     profiles = dict(PROFILES)
     for profile, options in _table(table, "profiles", report).items():
         if not isinstance(options, dict) or set(options) - {"overflow"}:

@@ -15,7 +15,7 @@ HOME_VARIABLE = "DOL_HOME"
 def dol_home(environment: "os._Environ[str] | dict[str, str]") -> Path:
     """Where caches are kept: ``DOL_HOME``, else ``~/.dol``."""
     named = environment.get(HOME_VARIABLE)
-    return Path(named) if named else Path(os.path.expanduser("~")) / ".dol"
+    return Path(named) if named else Path.home() / ".dol"
 
 
 def store_folder(root: Path, settings: Settings, home: Path) -> Path:

@@ -86,9 +86,7 @@ def group_task(group: Group) -> dict[str, Any]:
 def session_tasks(session: Session) -> list[Task]:
     """All tasks of a session. A node is shown under the group of its kind."""
     plan = session.plan
-    tasks = [
-        Task(name, has_subtask=True, **group_task(group)) for name, group in sorted(plan.groups.items())
-    ]
+    tasks = [Task(name, has_subtask=True, **group_task(group)) for name, group in sorted(plan.groups.items())]
     for name, node in sorted(plan.nodes.items()):
         tasks.append(Task(name, subtask_of=name.split(":", 1)[0], **node_task(session, node)))
     return tasks
@@ -244,9 +242,7 @@ class _WorkspaceCommand:
 
     def _options_first(self, arguments: list[str]) -> list[str]:
         """doit stops reading options at the first task name; users do not."""
-        options, rest = getopt.gnu_getopt(
-            arguments, self.cmdparser.get_short(), self.cmdparser.get_long()
-        )
+        options, rest = getopt.gnu_getopt(arguments, self.cmdparser.get_short(), self.cmdparser.get_long())
         flat = [part for pair in options for part in pair if part]
         return [*flat, *rest]
 
@@ -351,7 +347,7 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         if session is not None and reporter == "console":
             session.always = always
             color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-            report = Report(session, Style(outfile if isinstance(outfile, io.TextIOBase) else sys.stdout,
+            report = Report(session, Style(outfile if isinstance(outfile, io.TextIOWrapper) else sys.stdout,
                                            sys.stderr, self._json, color))  # fmt: skip
             reporter = _Reporter(report)
         status = super()._execute(
@@ -373,7 +369,9 @@ class Info(_WorkspaceCommand, DoitInfo):  # type: ignore[misc]
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
         names = {task.name for task in self.task_list}
         if self.ours and len(pos_args) == 1 and pos_args[0] not in names:
-            sys.stderr.write(f"error: '{pos_args[0]}' is not a task\nThe tasks of this workspace are shown by `list`.\n")
+            sys.stderr.write(
+                f"error: '{pos_args[0]}' is not a task\nThe tasks of this workspace are shown by `list`.\n"
+            )
             return USAGE
         result: int = super()._execute(pos_args, hide_status)
         return 0 if self.ours else result

@@ -93,9 +93,7 @@ def module_node(
 
         def run() -> Outcome:
             interfaces = {other: _interface(session, packages, other) for other in closure.modules}
-            compiled = compiler.compile_module(
-                file, id_, data, interfaces, closure.resolutions, options
-            )
+            compiled = compiler.compile_module(file, id_, data, interfaces, closure.resolutions, options)
             if compiled.object is None:
                 return Outcome(diagnostics=compiled.diagnostics, failed=True)
             return Outcome({"dolo": compiled.object}, compiled.diagnostics)

@@ -43,7 +43,9 @@ class _Read:
             message = f"this file cannot be read: {error.strerror or error}"
             self.problem = in_file(SPIRIT_FILE, "E0705", message)
         self.parsed: Parsed = compiler.parse_bytes(SPIRIT_FILE, self.data)
-        self.read: ReadManifest = read_manifest(self.parsed) if self.problem is None else ReadManifest(None, (self.problem,))
+        self.read: ReadManifest = (
+            read_manifest(self.parsed) if self.problem is None else ReadManifest(None, (self.problem,))
+        )
 
     @property
     def label(self) -> str:
@@ -62,9 +64,7 @@ class _Planner:
         self.wasm_nodes: list[str] = []
 
     def run(self) -> Plan:
-        reads = [
-            _Read(self.workspace, member) for member in self.workspace.members if member.kind == "spirit"
-        ]
+        reads = [_Read(self.workspace, member) for member in self.workspace.members if member.kind == "spirit"]
         for member in self.workspace.members:
             if member.kind == "system":
                 message = "a System cannot be built by this version of dolbuild"
@@ -72,9 +72,7 @@ class _Planner:
         usable = self.unique(reads)
         self.packages[RUNTIME] = standard_package("runtime", _standard_modules("runtime"))
         available = {
-            self.package_id(manifest.name): manifest
-            for read in usable
-            if (manifest := read.read.manifest) is not None
+            self.package_id(manifest.name): manifest for read in usable if (manifest := read.read.manifest) is not None
         }
         for read in usable:
             self.member(read, available)
@@ -108,7 +106,10 @@ class _Planner:
         if manifest is not None:
             id_ = self.package_id(manifest.name)
             requires, problems = match_requirements(
-                id_, manifest, read.parsed.source, available  # type: ignore[arg-type]
+                id_,
+                manifest,
+                read.parsed.source,
+                available,  # type: ignore[arg-type]
             )
             diagnostics += problems
             diagnostics += self.entry_points(read)
@@ -133,7 +134,12 @@ class _Planner:
         paths = [path for path in (manifest.lib, *(path for _, path in manifest.bins)) if path is not None]
         known = set(read.member.modules.values())
         return [
-            in_file(SPIRIT_FILE, "E0605", f"the entry point {path} does not exist", f"create {join(read.member.folder, path)}")
+            in_file(
+                SPIRIT_FILE,
+                "E0605",
+                f"the entry point {path} does not exist",
+                f"create {join(read.member.folder, path)}",
+            )
             for path in paths
             if path not in known
         ]
@@ -151,7 +157,9 @@ class _Planner:
 
     def modules(self, package: Package) -> None:
         required = self.required(package)
-        interfaces = tuple(_interfaces(other) for other in required.values() if other.id != RUNTIME or package.id == RUNTIME)
+        interfaces = tuple(
+            _interfaces(other) for other in required.values() if other.id != RUNTIME or package.id == RUNTIME
+        )
         names = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
         for module in names:
             self.add(interface_node(package, module))
@@ -205,9 +213,7 @@ class _Planner:
             for package in members
             for module in (*package.modules, *(f"{TESTS}{name}" for name in package.tests))
         ]
-        sources = [
-            module_name(package, module) for package in members for module in package.modules
-        ]
+        sources = [module_name(package, module) for package in members for module in package.modules]
         group("build", "build every Spirit of the workspace", kinds["manifest"] + kinds["spirit"] + sources)
         group("check", "check every manifest and module, tests included", kinds["manifest"] + own)
         group("test", "run every test of the workspace", kinds["test"])

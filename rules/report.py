@@ -38,9 +38,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        return bool(
-            self.counts[Status.FAILED] or self.internal or any(d.code[0] == "E" for d in self.diagnostics)
-        )
+        return bool(self.counts[Status.FAILED] or self.internal or any(d.code[0] == "E" for d in self.diagnostics))
 
     def _write(self, value: dict[str, Any]) -> None:
         self.style.out.write(json.dumps(value, ensure_ascii=False) + "\n")
@@ -78,9 +76,7 @@ class Report:
             for diagnostic in ordered:
                 self._write({"event": "diagnostic", **diagnostic.to_json()})
             counts = {str(status): self.counts[status] for status in Status}
-            self._write(
-                {"event": "summary", **counts, "skipped": len(self.skipped), "failed_build": self.failed}
-            )
+            self._write({"event": "summary", **counts, "skipped": len(self.skipped), "failed_build": self.failed})
         else:
             self.style.out.flush()
             for diagnostic in ordered:

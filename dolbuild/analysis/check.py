@@ -99,9 +99,7 @@ class _Checker:
                     pass
                 case t.Spirit() | t.System():
                     kind = type(item).__name__
-                    context.report(
-                        item, "E0113", f"a {kind.lower()} is declared in {kind}.dol, not in a module"
-                    )
+                    context.report(item, "E0113", f"a {kind.lower()} is declared in {kind}.dol, not in a module")
                 case t.HasField() | t.Constraint() | t.Law() | t.Enum() | t.Requires() | t.HasValue():
                     context.report(item, "E0112", "this can stand only inside a gene, a trait, a Spirit or a System")
                 case _:
@@ -267,9 +265,7 @@ class _Checker:
 
     def exports(self, own: dict[str, Any]) -> list[Export]:
         """The functions that this module shows to the host, if it is a face or a binary."""
-        names = {
-            name for name, value in own["items"].items() if value["vis"] == "pub" or name == MAIN
-        }
+        names = {name for name, value in own["items"].items() if value["vis"] == "pub" or name == MAIN}
         for use in own["uses"]:
             if use["vis"] == "pub":
                 if use["names"] is not None:

@@ -30,9 +30,7 @@ class Context:
         self.diagnostics: list[Diagnostic] = []
         self.used: set[tuple[Scope, str]] = set()
 
-    def report(
-        self, node: t.Node | Span, code: str, message: str, hint: str = "", notes: Iterable[str] = ()
-    ) -> None:
+    def report(self, node: t.Node | Span, code: str, message: str, hint: str = "", notes: Iterable[str] = ()) -> None:
         span = node if isinstance(node, Span) else node.span
         self.diagnostics.append(at(self.source, span, code, message, hint, notes))
 
@@ -66,9 +64,7 @@ class Context:
                 pass  # the broken module reports itself
             case Missing(scope, name, _, candidates):
                 where = "" if scope == self.scope else f" in {_module_name(scope, self.scope)}"
-                self.report(
-                    node, "E0203", f"there is no `{name}`{where}", did_you_mean(name, candidates)
-                )
+                self.report(node, "E0203", f"there is no `{name}`{where}", did_you_mean(name, candidates))
             case Hidden(scope, name, visibility):
                 other = scope.package != self.scope.package
                 wider = "pub" if other else "pub(spirit)"
@@ -122,9 +118,7 @@ class Context:
         place = _find_type(node, missing.name) or node
         if missing.name in ty.ARITY or missing.name == "Fun":
             count = ty.ARITY.get(missing.name, 1)
-            self.report(
-                place, "E0311", f"`{missing.name}` takes {count} type argument{'s' if count != 1 else ''}"
-            )
+            self.report(place, "E0311", f"`{missing.name}` takes {count} type argument{'s' if count != 1 else ''}")
         elif isinstance(found, Hidden):
             self.explain(place, missing.name, found)
         else:

@@ -20,7 +20,7 @@ ARITHMETIC = {
     "<<": "shl", ">>": "shr",
 }  # fmt: skip
 COMPARE = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
-_INTEGER_ONLY = frozenset("% & | ^ << >>".split())
+_INTEGER_ONLY = frozenset(["%", "&", "|", "^", "<<", ">>"])
 
 RUNTIME = "@dol/runtime"
 """The package whose modules may write ``wasm.name(...)``."""
@@ -86,8 +86,7 @@ class Body:
                 return v.Literal(ty.VOID, node.start, None)
             case t.Expression():
                 if expected == ty.VOID:
-                    value = self.infer(node, statement=True)
-                    return value
+                    return self.infer(node, statement=True)
                 return self.check(node, expected) if expected is not None else self.infer(node)
             case _:
                 return self.unsupported(node, "this statement")
@@ -373,9 +372,7 @@ class Body:
 
     def operation(self, node: t.Node, operator: str, left: v.Value, right_node: t.Expression) -> v.Value:
         """``left operator right``, the right side in the light of the left one."""
-        if left.type == ty.STRING and operator == "+":
-            right = self.infer(right_node)
-        elif operator in ("<<", ">>"):
+        if (left.type == ty.STRING and operator == "+") or operator in ("<<", ">>"):
             right = self.infer(right_node)
         elif _needs_context(right_node):
             right = self.check(right_node, self.literal_type(right_node, left.type))
@@ -469,9 +466,9 @@ class Body:
             if path is not None and self.local(path[0]) is None:
                 if path[0] == "wasm" and self.context.scope.package == RUNTIME:
                     return self.instruction(node, path[1])
-                found = self.walk(path)
-                if found is not None:
-                    return self.call_item(node, ".".join(path), found)
+                walked = self.walk(path)
+                if walked is not None:
+                    return self.call_item(node, ".".join(path), walked)
             return self.method(node, callee)
         value = self.infer(callee)
         if value.type == ty.UNKNOWN:
@@ -480,14 +477,14 @@ class Body:
 
     def walk(self, path: list[str]) -> Found | None:
         """Follow a dotted path that starts at a module; None where its first name is a value."""
-        found = self.context.name(path[0])
-        if not isinstance(found, Scope):
+        at: Found = self.context.name(path[0])
+        if not isinstance(at, Scope):
             return None
         for name in path[1:]:
-            if not isinstance(found, Scope):
+            if not isinstance(at, Scope):
                 return Missing(self.context.scope, name)
-            found = self.context.world.member(found, name, self.context.scope)
-        return found
+            at = self.context.world.member(at, name, self.context.scope)
+        return at
 
     def call_item(self, node: t.Call, path: str, found: Found) -> v.Value:
         if not isinstance(found, Item) or found.kind != "function":
@@ -507,9 +504,7 @@ class Body:
             ty.UNKNOWN if isinstance(result, Missing) else result, node.start, found.symbol, arguments
         )
 
-    def arguments(
-        self, node: t.Call, name: str, parameters: list[tuple[str, ty.Type, bool]]
-    ) -> list[v.Value]:
+    def arguments(self, node: t.Call, name: str, parameters: list[tuple[str, ty.Type, bool]]) -> list[v.Value]:
         """The arguments in the order of the parameters."""
         given: dict[str, t.Argument] = {}
         positional = 0
@@ -591,8 +586,7 @@ class Body:
             self.context.report(node, "E0201", f"there is no instruction `wasm.{name}` of this shape")
             return self.unknown(node)
         operands = [
-            self.check(argument.value, type_)
-            for argument, type_ in zip(node.arguments, signature[0], strict=True)
+            self.check(argument.value, type_) for argument, type_ in zip(node.arguments, signature[0], strict=True)
         ]
         return v.Instruction(signature[1], node.start, name, operands)
 
@@ -607,8 +601,7 @@ class Body:
             self.count_error(node, callee.name, len(found.parameters), len(node.arguments))
             return self.arguments_only(node)
         operands = [
-            self.check(argument.value, type_)
-            for argument, type_ in zip(node.arguments, found.parameters, strict=True)
+            self.check(argument.value, type_) for argument, type_ in zip(node.arguments, found.parameters, strict=True)
         ]
         return v.Operation(found.result, node.start, found.operation, [receiver, *operands])
 
@@ -678,9 +671,7 @@ class Body:
         if expected is None and then.type not in (ty.NEVER, ty.UNKNOWN):
             expected = then.type
         otherwise = self.branch(node.otherwise, expected)
-        return v.Conditional(
-            join(then, otherwise, expected), node.start, condition, then, otherwise
-        )
+        return v.Conditional(join(then, otherwise, expected), node.start, condition, then, otherwise)
 
     def branch(self, node: t.Node, expected: ty.Type | None) -> v.Value:
         """The body of a branch: a block, another ``if``, or what stands behind ``=>``."""
@@ -741,9 +732,7 @@ class Body:
             at_end = v.Operation(ty.BOOL, node.start, "eq", [current, end])
             stop = v.Break(ty.NEVER, node.start)
             nothing = v.Literal(ty.VOID, node.start, None)
-            step = v.Sequence(
-                ty.VOID, node.start, [v.Conditional(ty.VOID, node.start, at_end, stop, nothing), step]
-            )
+            step = v.Sequence(ty.VOID, node.start, [v.Conditional(ty.VOID, node.start, at_end, stop, nothing), step])
         return v.Sequence(
             ty.VOID,
             node.start,

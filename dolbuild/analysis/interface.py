@@ -108,9 +108,7 @@ def describe_function(item: t.Function) -> Json:
     value: Json = {
         "kind": "function",
         "sex": item.effectful,
-        "params": [
-            [p.name, type_json(p.type) if p.type else None, p.default is not None] for p in item.parameters
-        ],
+        "params": [[p.name, type_json(p.type) if p.type else None, p.default is not None] for p in item.parameters],
         "result": type_json(item.result) if item.result else ["void"],
     }
     if item.generics:

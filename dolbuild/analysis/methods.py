@@ -60,9 +60,25 @@ def method(receiver: ty.Type, name: str) -> Method | None:
     return None
 
 
-NAMES = (
-    "abs ceil floor is_empty is_nan is_none is_some len max min pow round sqrt to_string trunc unwrap unwrap_or"
-).split()
+NAMES = [
+    "abs",
+    "ceil",
+    "floor",
+    "is_empty",
+    "is_nan",
+    "is_none",
+    "is_some",
+    "len",
+    "max",
+    "min",
+    "pow",
+    "round",
+    "sqrt",
+    "to_string",
+    "trunc",
+    "unwrap",
+    "unwrap_or",
+]
 """All names above, for suggestions."""
 
 INSTRUCTIONS: dict[str, tuple[tuple[ty.Type, ...], ty.Type]] = {

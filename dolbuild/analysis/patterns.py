@@ -43,7 +43,7 @@ def _chain(
 ) -> v.Value:
     kinds = [result.type for _, _, result in arms]
     if expected == ty.VOID:
-        type_ = ty.NEVER if kinds and all(kind == ty.NEVER for kind in kinds) else ty.VOID
+        type_: ty.Type = ty.NEVER if kinds and all(kind == ty.NEVER for kind in kinds) else ty.VOID
     else:
         type_ = next((kind for kind in kinds if kind != ty.NEVER), ty.NEVER)
     rest: v.Value = v.Trap(ty.NEVER, node.start, "no arm of this match fits")
@@ -106,9 +106,7 @@ def _option(type_: ty.Type) -> ty.Type | None:
 
 def _exhaustive(body: Body, node: t.Match, type_: ty.Type) -> None:
     """Report a case that no arm takes."""
-    patterns = [
-        pattern for arm in node.arms if arm.guard is None for pattern in _alternatives(arm.pattern)
-    ]
+    patterns = [pattern for arm in node.arms if arm.guard is None for pattern in _alternatives(arm.pattern)]
     if any(_takes_all(pattern, type_) for pattern in patterns):
         return
     missing = "_"
@@ -131,9 +129,7 @@ def _exhaustive(body: Body, node: t.Match, type_: ty.Type) -> None:
         if none and some:
             return
         missing = "Some(_)" if not some else "None"
-    body.context.report(
-        node, "E0315", f"this match leaves out `{missing}`", f"add an arm for `{missing}` or `_`"
-    )
+    body.context.report(node, "E0315", f"this match leaves out `{missing}`", f"add an arm for `{missing}` or `_`")
 
 
 def _alternatives(pattern: t.Pattern) -> list[t.Pattern]:

@@ -113,9 +113,7 @@ class IntegerKind:
 
 
 INTEGERS: dict[Type, IntegerKind] = {
-    PRIMITIVES[f"{prefix}Int{bits}"]: IntegerKind(bits, not prefix)
-    for prefix in ("", "U")
-    for bits in (8, 16, 32, 64)
+    PRIMITIVES[f"{prefix}Int{bits}"]: IntegerKind(bits, not prefix) for prefix in ("", "U") for bits in (8, 16, 32, 64)
 }
 FLOATS: dict[Type, int] = {FLOAT32: 32, FLOAT64: 64}
 

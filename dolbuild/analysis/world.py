@@ -120,9 +120,7 @@ class World:
         """What *name* means in *scope* for someone who looks at it from *viewer*."""
         return self._member(scope, name, viewer, frozenset())
 
-    def _member(
-        self, scope: Scope, name: str, viewer: Scope, seen: frozenset[tuple[Scope, str]]
-    ) -> Found:
+    def _member(self, scope: Scope, name: str, viewer: Scope, seen: frozenset[tuple[Scope, str]]) -> Found:
         if (scope, name) in seen:
             return Missing(scope, name)
         interface = self._interface(scope)
@@ -215,9 +213,7 @@ class World:
         result = self.type_of(written[2], scope, generics)
         return result if isinstance(result, Missing) else ty.FunctionOf(items, result)
 
-    def _types(
-        self, written: list[Any], scope: Scope, generics: frozenset[str]
-    ) -> tuple[ty.Type, ...] | Missing:
+    def _types(self, written: list[Any], scope: Scope, generics: frozenset[str]) -> tuple[ty.Type, ...] | Missing:
         types = []
         for part in written:
             type_ = self.type_of(part, scope, generics)
@@ -226,9 +222,7 @@ class World:
             types.append(type_)
         return tuple(types)
 
-    def _named(
-        self, path: str, written: list[Any], scope: Scope, generics: frozenset[str]
-    ) -> ty.Type | Missing:
+    def _named(self, path: str, written: list[Any], scope: Scope, generics: frozenset[str]) -> ty.Type | Missing:
         arguments = self._types(written, scope, generics)
         if isinstance(arguments, Missing):
             return arguments

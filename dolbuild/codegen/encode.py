@@ -49,10 +49,16 @@ for _line in _PLAIN.split("\n"):
     if _line:
         _first, *_names = _line.split()
         OPCODES.update({name: bytes([int(_first, 16) + index]) for index, name in enumerate(_names)})
-_SATURATING = (
-    "i32.trunc_sat_f32_s i32.trunc_sat_f32_u i32.trunc_sat_f64_s i32.trunc_sat_f64_u"
-    " i64.trunc_sat_f32_s i64.trunc_sat_f32_u i64.trunc_sat_f64_s i64.trunc_sat_f64_u"
-).split()
+_SATURATING = [
+    "i32.trunc_sat_f32_s",
+    "i32.trunc_sat_f32_u",
+    "i32.trunc_sat_f64_s",
+    "i32.trunc_sat_f64_u",
+    "i64.trunc_sat_f32_s",
+    "i64.trunc_sat_f32_u",
+    "i64.trunc_sat_f64_s",
+    "i64.trunc_sat_f64_u",
+]
 OPCODES.update({name: bytes([0xFC, index]) for index, name in enumerate(_SATURATING)})
 
 

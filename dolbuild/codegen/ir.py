@@ -75,7 +75,7 @@ class Unit:
 NOP = Code("nop")
 UNREACHABLE = Code("unreachable")
 
-_ONE_SLOT = {
+_ONE_SLOT: dict[ty.Type, str] = {
     ty.INT64: I64, ty.UINT64: I64, ty.FLOAT32: F32, ty.FLOAT64: F64, ty.STRING: REF,
     ty.INT8: I32, ty.INT16: I32, ty.INT32: I32, ty.UINT8: I32, ty.UINT16: I32, ty.UINT32: I32,
     ty.BOOL: I32, ty.CHAR: I32,

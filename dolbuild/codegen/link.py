@@ -159,17 +159,11 @@ class _Linker:
 
     def _global(self, symbol: Symbol) -> bytes:
         value = self.addresses[symbol.references[0]] if symbol.references else symbol.value
-        return (
-            bytes((VALUE_TYPES[symbol.type], int(symbol.mutable)))
-            + _constant(symbol.type, value)
-            + b"\x0b"
-        )
+        return bytes((VALUE_TYPES[symbol.type], int(symbol.mutable))) + _constant(symbol.type, value) + b"\x0b"
 
     def _names(self) -> bytes:
         """The name section: functions only (specification 2.0, appendix "Custom Sections")."""
-        names = [
-            uleb(index) + text(symbol.name) for index, symbol in enumerate((*self.imports, *self.functions))
-        ]
+        names = [uleb(index) + text(symbol.name) for index, symbol in enumerate((*self.imports, *self.functions))]
         functions = vector(names)
         return b"\x01" + uleb(len(functions)) + functions
 

@@ -28,9 +28,7 @@ def lower(module: v.Module, options: Options) -> Unit:
 class _Lowering(Frame):
     """The lowering of one function: code for each kind of typed value."""
 
-    def __init__(
-        self, unit: Unit, options: Options, constants: dict[str, v.Constant], function: v.Function
-    ) -> None:
+    def __init__(self, unit: Unit, options: Options, constants: dict[str, v.Constant], function: v.Function) -> None:
         super().__init__(unit, options)
         self.constants = constants
         self.typed = function

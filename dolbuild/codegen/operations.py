@@ -7,14 +7,12 @@ from collections.abc import Callable
 
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
-from dolbuild.codegen.ir import F32, F64, I32, I64, REF, UNREACHABLE, Code, is_nullable, slots
 from dolbuild.codegen.frame import Frame, multi, negate, sequence
+from dolbuild.codegen.ir import F32, F64, I32, I64, REF, UNREACHABLE, Code, is_nullable, slots
 
 KINDS = {
     str(type_): number
-    for number, type_ in enumerate(
-        (ty.INT8, ty.INT16, ty.INT32, ty.INT64, ty.UINT8, ty.UINT16, ty.UINT32, ty.UINT64)
-    )
+    for number, type_ in enumerate((ty.INT8, ty.INT16, ty.INT32, ty.INT64, ty.UINT8, ty.UINT16, ty.UINT32, ty.UINT64))
 }
 """Numbers of the integer types, as the runtime's trap messages know them (``traps.dol``)."""
 
@@ -93,9 +91,7 @@ def _constant(prefix: str, number: int) -> Code:
     return Code(f"{prefix}.const", imm=number, results=(prefix,))
 
 
-def _arithmetic(
-    f: Frame, name: str, type_: ty.Type, operands: list[Code], start: int, shown: str
-) -> Code:
+def _arithmetic(f: Frame, name: str, type_: ty.Type, operands: list[Code], start: int, shown: str) -> Code:
     """``add``, ``sub`` and ``mul``; where `checked`, with a trap when the result does not fit."""
     kind = ty.INTEGERS[type_]
     prefix = I64 if kind.bits == 64 else I32
@@ -127,9 +123,7 @@ def _arithmetic(
     return sequence((keep_a, keep_b, keep_r, Code("if", (bad, trap)), get_r))
 
 
-def _wide_multiply(
-    f: Frame, type_: ty.Type, keep_a: Code, keep_b: Code, a: Code, b: Code, start: int
-) -> Code:
+def _wide_multiply(f: Frame, type_: ty.Type, keep_a: Code, keep_b: Code, a: Code, b: Code, start: int) -> Code:
     """A 32-bit product by way of 64 bits."""
     product = Code("i64.mul", (widen(a, type_), widen(b, type_)), results=(I64,))
     keep_p, (p,) = f.keep(product)
@@ -353,7 +347,6 @@ def _none(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
 
 def _number(slot: str) -> str:
     return I32 if slot == REF else slot
-
 
 
 def _option_test(f: Frame, value: v.Operation, operands: list[Code]) -> Code:

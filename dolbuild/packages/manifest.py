@@ -93,9 +93,7 @@ class _Reader:
             self.report(Span(extra.name_start, extra.name_start + len(extra.name)), "E0602",
                         f"{SPIRIT_FILE} declares more than one spirit")  # fmt: skip
         requirements: list[Requirement] = []
-        exegesis: list[str] = [
-            item.text for item in self.parsed.file.items if isinstance(item, t.Exegesis)
-        ]
+        exegesis: list[str] = [item.text for item in self.parsed.file.items if isinstance(item, t.Exegesis)]
         for entry in spirit.entries:
             match entry:
                 case t.HasValue():
@@ -128,7 +126,9 @@ class _Reader:
         self.places[entry.name] = entry.value.span
         hint = did_you_mean(entry.name, _KNOWN)
         if entry.name not in _KNOWN and hint:
-            self.report(Span(entry.start, entry.value.start), "W0601", f"`{entry.name}` means nothing to the build", hint)
+            self.report(
+                Span(entry.start, entry.value.start), "W0601", f"`{entry.name}` means nothing to the build", hint
+            )
 
     def checked(self, entry: t.HasValue, value: Any) -> Any:
         """The value, or None where it has the wrong type for its name."""

@@ -64,7 +64,7 @@ def match_requirements(
             hint = "a Spirit of this workspace is required as @organisation/name"
             problems.append(at(source, requirement.span, "E0607", f"there is no package `{name}`", hint))
         elif not satisfies(found.version, str(requirement.value)):
-            message = f"`{name}` is required as \"{requirement.value}\", but this workspace has {found.version}"
+            message = f'`{name}` is required as "{requirement.value}", but this workspace has {found.version}'
             hint = "change the requirement here, or the version in its Spirit.dol"
             problems.append(at(source, requirement.span, "E0608", message, hint))
         else:

@@ -30,10 +30,8 @@ def _meets(version: semver.Version, part: str) -> bool:
         raise ValueError(f"{part!r} is no requirement")
     operator = found[1] or "^"
     numbers = [int(number) for number in found.group(2, 3, 4) if number is not None]
-    low = semver.Version.parse(".".join(map(str, (numbers + [0, 0])[:3])) + (found[5] or ""))
-    if version.prerelease and (
-        not low.prerelease or version.finalize_version() != low.finalize_version()
-    ):
+    low = semver.Version.parse(".".join(map(str, [*numbers, 0, 0][:3])) + (found[5] or ""))
+    if version.prerelease and (not low.prerelease or version.finalize_version() != low.finalize_version()):
         return False  # a pre-release is meant only where its very version is named
     match operator:
         case "=":

@@ -17,9 +17,7 @@ def run_tests(wasm: bytes) -> list[dict[str, Any]]:
             result |= {
                 "ok": False,
                 "message": trapped.message,
-                "frames": [
-                    {"function": f.function, "file": f.file, "line": f.line} for f in trapped.frames
-                ],
+                "frames": [{"function": f.function, "file": f.file, "line": f.line} for f in trapped.frames],
             }
         results.append(result)
     return results

@@ -8,7 +8,7 @@ from typing import Any
 import wasmtime
 
 from dolbuild.runtime.sections import LineTable, custom_sections
-from dolbuild.runtime.values import TypeValue, lift, lower
+from dolbuild.runtime.values import lift, lower
 
 RUNTIME_PREFIX = "@dol/"
 
@@ -112,8 +112,7 @@ class Instance:
             flat += lower(self, kind, value)
         result = self.raw(export["name"], *flat)
         slots = result if isinstance(result, list) else ([] if result is None else [result])
-        kind: TypeValue = export["result"]
-        return lift(self, kind, list(slots))
+        return lift(self, export["result"], list(slots))
 
     def _trapped(self, trap: wasmtime.Trap) -> Trapped:
         message = self._message()

@@ -157,7 +157,7 @@ def show_value(kind: TypeValue, value: Any, *, inside: bool = False) -> str:
     if kind == "Float64":
         return _show_float(repr(value))
     if inside and kind == "String":
-        return '"' + value.translate(_ESCAPES) + '"'
+        return '"' + str(value).translate(_ESCAPES) + '"'
     return f"'{value}'" if inside and kind == "Char" else str(value)
 
 

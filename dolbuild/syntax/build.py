@@ -158,9 +158,7 @@ class Builder:
     def is_function(self, c: Children) -> t.Function:
         head, name, _, parameters, close, result, body = c
         end = (body or result or close).end
-        return t.Function(
-            head.start, end, name.value, name.start, False, [], parameters or [], result, body
-        )
+        return t.Function(head.start, end, name.value, name.start, False, [], parameters or [], result, body)
 
     def param(self, c: Children) -> t.Parameter:
         name, type_, default = c
@@ -585,4 +583,3 @@ class Builder:
 
     def alternatives_more(self, c: Children) -> t.AlternativePattern:
         return t.AlternativePattern(c[0].start, c[2].end, [*c[0].patterns, c[2]])
-

@@ -19,20 +19,78 @@ _OPEN = {"LPAR": "RPAR", "LBRACK": "RBRACK", "LBRACE": "RBRACE"}
 _CLOSE = frozenset(_OPEN.values())
 
 _ASSIGNMENTS = frozenset(
-    "ASSIGN PLUSEQ MINUSEQ STAREQ SLASHEQ PERCENTEQ AMPEQ BAREQ CARETEQ SHLEQ SHREQ".split()
+    ["ASSIGN", "PLUSEQ", "MINUSEQ", "STAREQ", "SLASHEQ", "PERCENTEQ", "AMPEQ", "BAREQ", "CARETEQ", "SHLEQ", "SHREQ"]
 )
 _INFIX = frozenset(
-    "PLUS STAR SLASH PERCENT ANDAND OROR EQEQ NE LT LE GT GE BAR CARET AMP SHL SHR DOTDOT DOTDOTEQ PIPE AS".split()
+    [
+        "PLUS",
+        "STAR",
+        "SLASH",
+        "PERCENT",
+        "ANDAND",
+        "OROR",
+        "EQEQ",
+        "NE",
+        "LT",
+        "LE",
+        "GT",
+        "GE",
+        "BAR",
+        "CARET",
+        "AMP",
+        "SHL",
+        "SHR",
+        "DOTDOT",
+        "DOTDOTEQ",
+        "PIPE",
+        "AS",
+    ]
 )
-_CONTINUES = _INFIX | _ASSIGNMENTS | frozenset("DOT DOTSTAR QUESTION ELSE ARROW FATARROW COMMA COLON".split())
+_CONTINUES = (
+    _INFIX | _ASSIGNMENTS | frozenset(["DOT", "DOTSTAR", "QUESTION", "ELSE", "ARROW", "FATARROW", "COMMA", "COLON"])
+)
 """A token of these at the start of a line goes on with the statement before it."""
 
 _CANNOT_END = (
     _INFIX
     | _ASSIGNMENTS
     | frozenset(
-        "MINUS BANG COMMA DOT ARROW FATARROW ARMARROW COLON LPAR LPARC LBRACK LBRACE LREC LANGLE CBAR ELSE IN"
-        " IF WHILE FOR MATCH FORALL EXISTS PUB FUN LET VAL VAR CONST USE TRAIT GENE IMPL MOD".split()
+        [
+            "MINUS",
+            "BANG",
+            "COMMA",
+            "DOT",
+            "ARROW",
+            "FATARROW",
+            "ARMARROW",
+            "COLON",
+            "LPAR",
+            "LPARC",
+            "LBRACK",
+            "LBRACE",
+            "LREC",
+            "LANGLE",
+            "CBAR",
+            "ELSE",
+            "IN",
+            "IF",
+            "WHILE",
+            "FOR",
+            "MATCH",
+            "FORALL",
+            "EXISTS",
+            "PUB",
+            "FUN",
+            "LET",
+            "VAL",
+            "VAR",
+            "CONST",
+            "USE",
+            "TRAIT",
+            "GENE",
+            "IMPL",
+            "MOD",
+        ]
     )
 )
 """A line that ends in one of these is not finished."""
@@ -40,15 +98,34 @@ _CANNOT_END = (
 _EXPRESSION_NEXT = _CANNOT_END | {"NL", "RETURN"}
 """After one of these an expression begins, so that ``|`` opens a closure."""
 
-_DECLARATIONS = frozenset("GENE TRAIT IMPL MOD SPIRIT SYSTEM CONSTRAINT LAW TEST FUN".split())
-_HEADS = frozenset("IF WHILE FOR MATCH FORALL EXISTS".split())
+_DECLARATIONS = frozenset(["GENE", "TRAIT", "IMPL", "MOD", "SPIRIT", "SYSTEM", "CONSTRAINT", "LAW", "TEST", "FUN"])
+_HEADS = frozenset(["IF", "WHILE", "FOR", "MATCH", "FORALL", "EXISTS"])
 
 _GENERIC_INSIDE = frozenset(
-    "NAME DOT COMMA LT GT LPAR RPAR ARROW LBRACE RBRACE COLON ATPATH PLUS".split()
+    ["NAME", "DOT", "COMMA", "LT", "GT", "LPAR", "RPAR", "ARROW", "LBRACE", "RBRACE", "COLON", "ATPATH", "PLUS"]
 ) | {word.upper() for word in SOFT_KEYWORDS}
 _GENERIC_AFTER = frozenset(
-    "LPAR RPAR RBRACK LBRACE RBRACE DOT COMMA SEMI COLON ASSIGN FATARROW ARROW BAR OROR ANDAND GT QUESTION"
-    " EQEQ NE".split()
+    [
+        "LPAR",
+        "RPAR",
+        "RBRACK",
+        "LBRACE",
+        "RBRACE",
+        "DOT",
+        "COMMA",
+        "SEMI",
+        "COLON",
+        "ASSIGN",
+        "FATARROW",
+        "ARROW",
+        "BAR",
+        "OROR",
+        "ANDAND",
+        "GT",
+        "QUESTION",
+        "EQEQ",
+        "NE",
+    ]
 )
 
 _SOFT_FOLLOW: dict[str, frozenset[str]] = {
@@ -165,9 +242,7 @@ class Layout:
     def _likely_unclosed(self, open_: list[int]) -> int:
         """Of the brackets left open, the one whose line a later, less indented opener points back at."""
         columns = [self.source.line_column(self.raw[index].start) for index in open_]
-        for (index, (line, _)), (later, _) in zip(
-            zip(open_, columns, strict=True), columns[1:], strict=False
-        ):
+        for (index, (line, _)), (later, _) in zip(zip(open_, columns, strict=True), columns[1:], strict=False):
             if later > line and _indent(self.source, later) <= _indent(self.source, line):
                 return index
         return open_[-1]
@@ -356,13 +431,7 @@ class Layout:
                     word = following is not None and following.type in _WORDS | {"FOR"}
                     after_impl = word and raw[index - 1].type == "IMPL"
                     impl_for = following is not None and following.type == "FOR"
-                    if (
-                        following is None
-                        or following.nl
-                        or following.type in _GENERIC_AFTER
-                        or after_impl
-                        or impl_for
-                    ):
+                    if following is None or following.nl or following.type in _GENERIC_AFTER or after_impl or impl_for:
                         self.angles.update(marks)
                     return
 

@@ -47,7 +47,7 @@ def build(transformer: object = None) -> Any:
         lexer=NoLexer,
         start=START,
         maybe_placeholders=True,
-        transformer=transformer,  # type: ignore[arg-type]
+        transformer=transformer,
     )
 
 

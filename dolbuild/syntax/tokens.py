@@ -54,14 +54,56 @@ class Scan:
 
 
 HARD_KEYWORDS = frozenset(
-    "fun pub use sex if else while for in loop match forall return break continue let var const"
-    " true false as and or not".split()
+    [
+        "fun",
+        "pub",
+        "use",
+        "sex",
+        "if",
+        "else",
+        "while",
+        "for",
+        "in",
+        "loop",
+        "match",
+        "forall",
+        "return",
+        "break",
+        "continue",
+        "let",
+        "var",
+        "const",
+        "true",
+        "false",
+        "as",
+        "and",
+        "or",
+        "not",
+    ]
 )
 """Always keywords, except after a point (``e.match``)."""
 
 SOFT_KEYWORDS = frozenset(
-    "test system spirit module law type requires uses mod val has is exists enum constraint trait gene"
-    " impl".split()
+    [
+        "test",
+        "system",
+        "spirit",
+        "module",
+        "law",
+        "type",
+        "requires",
+        "uses",
+        "mod",
+        "val",
+        "has",
+        "is",
+        "exists",
+        "enum",
+        "constraint",
+        "trait",
+        "gene",
+        "impl",
+    ]
 )
 """Keywords only where what follows fits; `dolbuild.syntax.layout` decides."""
 

@@ -1,0 +1,34 @@
+"""Fixtures for all tests."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.workspaces import EXAMPLES, SETTINGS, Workspace
+
+MakeWorkspace = Callable[[Mapping[str, str | bytes]], Workspace]
+
+
+@pytest.fixture
+def make_workspace(tmp_path: Path) -> MakeWorkspace:
+    """Makes a workspace from files; settings for the organisation ``acme`` are there unless given."""
+
+    def make(files: Mapping[str, str | bytes]) -> Workspace:
+        root = tmp_path / "work"
+        root.mkdir()
+        workspace = Workspace(root, tmp_path / "home")
+        defaults = {} if "pyproject.toml" in files else {"dolbuild.toml": SETTINGS}
+        workspace.write({**defaults, **files})
+        return workspace
+
+    return make
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Workspace:
+    """A copy of ``examples/workspace`` that nobody has built."""
+    root = tmp_path / "examples"
+    shutil.copytree(EXAMPLES, root, ignore=shutil.ignore_patterns("target", ".dolbuild"))
+    return Workspace(root, tmp_path / "home")
