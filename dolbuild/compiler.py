@@ -4,7 +4,7 @@ The rules of the build call these functions and nothing else of `syntax`, `analy
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,13 +75,19 @@ class Interface:
     doli: bytes
     uses: bytes
     docs: bytes
+    private: bytes
 
 
 def extract_interface(file: str, module: str, data: bytes) -> Interface:
     """What others may know of a module (see `dolbuild.analysis.interface`). Never fails."""
     parsed = parse_bytes(file, data)
     extracted = interface.extract(parsed, _is_effect_boundary(module))
-    return Interface(canonical_json(extracted.doli), canonical_json(extracted.uses), canonical_json(extracted.docs))
+    return Interface(
+        canonical_json(extracted.doli),
+        canonical_json(extracted.uses),
+        canonical_json(extracted.docs),
+        canonical_json(extracted.private),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +105,15 @@ def compile_module(
     interfaces: Mapping[str, Any],
     resolutions: Resolutions,
     options: Options,
+    private: Callable[[str], Collection[str]] = lambda module: (),
 ) -> Compiled:
-    """Check one module against the interfaces of its closure and generate its code."""
+    """Check one module against the interfaces of its closure and generate its code.
+
+    *private* names the private items of a module; it is asked only where there is an error to explain.
+    """
     package, module = split_id(module_id)
     parsed = parse_bytes(file, data)
-    world = World(interfaces, resolutions)
+    world = World(interfaces, resolutions, private)
     checked = checking.check(parsed, Scope(module_id), world, _is_effect_boundary(module))
     diagnostics = tuple(checked.diagnostics)
     if has_errors(diagnostics):

@@ -45,7 +45,14 @@ def interface_node(package: Package, module: str) -> Node:
 
         def run() -> Outcome:
             extracted = compiler.extract_interface(file, module, data)
-            return Outcome({"doli": extracted.doli, "uses": extracted.uses, "docs": extracted.docs})
+            return Outcome(
+                {
+                    "doli": extracted.doli,
+                    "uses": extracted.uses,
+                    "docs": extracted.docs,
+                    "private": extracted.private,
+                }
+            )
 
         return Action(record, run)
 
@@ -93,7 +100,15 @@ def module_node(
 
         def run() -> Outcome:
             interfaces = {other: _interface(session, packages, other) for other in closure.modules}
-            compiled = compiler.compile_module(file, id_, data, interfaces, closure.resolutions, options)
+            compiled = compiler.compile_module(
+                file,
+                id_,
+                data,
+                interfaces,
+                closure.resolutions,
+                options,
+                lambda other: session.value(_interface_node_of(packages, other), "private", json.loads),
+            )
             if compiled.object is None:
                 return Outcome(diagnostics=compiled.diagnostics, failed=True)
             return Outcome({"dolo": compiled.object}, compiled.diagnostics)

@@ -9,7 +9,7 @@ from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.context import Context
 from dolbuild.analysis.expressions import Body
-from dolbuild.analysis.resolution import FACE, Unresolved
+from dolbuild.analysis.resolution import FACE, Target, Unresolved
 from dolbuild.analysis.world import Hidden, Item, Missing, Scope, World, bound_name, symbol
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.source import Span
@@ -45,7 +45,7 @@ def check(parsed: Parsed, scope: Scope, world: World, effect_boundary: bool = Fa
     *world* holds the interfaces of the module's interface closure; the module itself need not be in it.
     """
     own = interface.whole(parsed, effect_boundary)
-    world = World({**world.interfaces, scope.module: own}, world.resolutions)
+    world = World({**world.interfaces, scope.module: own}, world.resolutions, world.private)
     checker = _Checker(parsed, scope, world)
     checker.module(parsed.file.items, scope)
     checker.unused(parsed.file.items, scope)
@@ -131,8 +131,21 @@ class _Checker:
             context.report(item.path, "W0203", message, "the path of the file decides")
 
     def use(self, item: t.Use, context: Context) -> None:
+        target = self.world.resolve(self.root.module, item.path.text)
+        before = len(context.diagnostics)
+        self.use_target(item, target, context)
+        if len(context.diagnostics) > before:
+            names = {name for name, _ in _bound_names(item)}
+            context.used |= {(context.scope, name) for name in names}
+            context.unresolved |= {
+                name
+                for name in names
+                if not isinstance(self.world.member(context.scope, name, context.scope), Item | Scope)
+            }
+
+    def use_target(self, item: t.Use, target: Target | Unresolved, context: Context) -> None:
+        """Report what an import names and does not find."""
         path = item.path.text
-        target = self.world.resolve(self.root.module, path)
         if isinstance(target, Unresolved):
             context.explain(item.path, path, target)
             return

@@ -29,6 +29,8 @@ class Context:
         self.scope = scope
         self.diagnostics: list[Diagnostic] = []
         self.used: set[tuple[Scope, str]] = set()
+        self.unresolved: set[str] = set()
+        """Names that an import was to bind and could not; that is reported once, at the import."""
 
     def report(self, node: t.Node | Span, code: str, message: str, hint: str = "", notes: Iterable[str] = ()) -> None:
         span = node if isinstance(node, Span) else node.span
@@ -39,6 +41,8 @@ class Context:
     def name(self, name: str) -> Found:
         """What a name means here: in this scope, or in one that encloses it in the same file."""
         scope = self.scope
+        if name in self.unresolved:
+            return Missing(scope, name, broken=True)
         while True:
             found = self.world.member(scope, name, self.scope)
             if not isinstance(found, Missing) or not scope.inner:
@@ -62,6 +66,8 @@ class Context:
         match found:
             case Missing(broken=True):
                 pass  # the broken module reports itself
+            case Missing(scope, name) if self._is_private(scope, name):
+                self.explain(node, path, Hidden(scope, name, t.Visibility.PRIVATE))
             case Missing(scope, name, _, candidates):
                 where = "" if scope == self.scope else f" in {_module_name(scope, self.scope)}"
                 self.report(node, "E0203", f"there is no `{name}`{where}", did_you_mean(name, candidates))
@@ -98,6 +104,9 @@ class Context:
                 self.report(node, "E0207", f"`{path}` is a module, not a value")
             case Item():
                 self.report(node, "E0207", f"`{path}` is a {found.kind}, which does not fit here")
+
+    def _is_private(self, scope: Scope, name: str) -> bool:
+        return scope.module != self.scope.module and ".".join((*scope.inner, name)) in self.world.private(scope.module)
 
     # -- types ------------------------------------------------------------------------------------
 

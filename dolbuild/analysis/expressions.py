@@ -66,7 +66,8 @@ class Body:
             if stopped:
                 self.context.report(statement, "W0302", "this is never reached")
                 break
-            value = self.statement(statement, expected if index == last else ty.VOID)
+            is_value = index == last and not _lacks_else(statement)
+            value = self.statement(statement, expected if is_value else ty.VOID)
             values.append(value)
             stopped = value.type == ty.NEVER
         self.scopes.pop()
@@ -861,6 +862,15 @@ def _path(node: t.Expression) -> list[str] | None:
     if not isinstance(node, t.Name):
         return None
     return [node.name, *reversed(parts)]
+
+
+def _lacks_else(node: t.Node) -> bool:
+    """Whether this is an ``if`` that has no value on one of its ways, because no ``else`` is there."""
+    while isinstance(node, t.If):
+        if node.otherwise is None:
+            return True
+        node = node.otherwise
+    return False
 
 
 def _has_break(node: t.Node) -> bool:

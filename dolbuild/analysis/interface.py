@@ -1,6 +1,6 @@
 """What others may know of a module, taken from its own text alone.
 
-`extract` gives three values, all JSON:
+`extract` gives four values, all JSON:
 
 ``doli``
     The interface: signatures, types, exports. Its bytes change only when something changes that another
@@ -10,6 +10,8 @@
     any): what it must be compiled with.
 ``docs``
     Documentation and exegesis of each public item.
+``private``
+    Names of private items. Nobody is compiled against them; an error message says that they exist.
 
 The encoding is described in ``docs/interface.md``.
 """
@@ -33,6 +35,7 @@ class Extracted:
     doli: Json
     uses: list[list[Any]]
     docs: Json
+    private: list[str]
 
 
 def extract(parsed: Parsed, effect_boundary: bool = False) -> Extracted:
@@ -49,7 +52,7 @@ def extract(parsed: Parsed, effect_boundary: bool = False) -> Extracted:
     for path in _at_paths(parsed):
         taken.setdefault(path, None)
     uses = [[path, None if names is None else sorted(names)] for path, names in sorted(taken.items())]
-    return Extracted(doli, uses, _docs(items))
+    return Extracted(doli, uses, _docs(items), sorted(_private(items, "")))
 
 
 def whole(parsed: Parsed, effect_boundary: bool = False) -> Json:
@@ -236,6 +239,15 @@ def _at_paths(parsed: Parsed) -> set[str]:
     if "@" not in parsed.source.text:
         return set()
     return {token.value for token in scan(parsed.source).tokens if token.type == "ATPATH"}
+
+
+def _private(items: list[t.Item], prefix: str) -> Iterator[str]:
+    for item in items:
+        name = _item_name(item)
+        if isinstance(item, t.Module):
+            yield from _private(item.items, f"{prefix}{name}.")
+        if name and item.visibility is t.Visibility.PRIVATE and not isinstance(item, t.Test):
+            yield prefix + name
 
 
 def _docs(items: list[t.Item]) -> Json:

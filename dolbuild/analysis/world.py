@@ -4,7 +4,7 @@ A `World` holds the interfaces that one module is checked against, and answers f
 asked for and does not hold is an error of the planner, not of the user.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,9 +99,16 @@ def may_see(visibility: Visibility, owner: Scope, viewer: Scope) -> bool:
 class World:
     """Interfaces by module id, and where each one's imports lead."""
 
-    def __init__(self, interfaces: Mapping[str, Json], resolutions: Resolutions) -> None:
+    def __init__(
+        self,
+        interfaces: Mapping[str, Json],
+        resolutions: Resolutions,
+        private: Callable[[str], Collection[str]] = lambda module: (),
+    ) -> None:
+        """*private* gives the names of a module's private items; it is asked only to explain an error."""
         self.interfaces = interfaces
         self.resolutions = resolutions
+        self.private = private
 
     def resolve(self, module: str, path: str) -> Target | Unresolved:
         """Where a path that is written in *module* leads."""

@@ -430,6 +430,8 @@ class Builder:
                     token.start, token.end, "E0108", "comparisons do not chain",
                     "join two comparisons with `&&`",
                 )  # fmt: skip
+                second = t.Binary(left.right.start, right.end, operator, left.right, right, token.start)
+                return t.Binary(left.start, right.end, "&&", left, second, token.start)
         return t.Binary(left.start, right.end, operator, left, right, token.start)
 
     def _in_parens(self, left: t.Node, token: Token) -> bool:

@@ -18,7 +18,7 @@ from dolbuild.syntax import tables
 from dolbuild.syntax import tree as t
 from dolbuild.syntax.build import Builder
 from dolbuild.syntax.layout import Layout
-from dolbuild.syntax.tokens import Comment, Token, scan
+from dolbuild.syntax.tokens import Comment, Scan, Token, scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,14 @@ def parse(source: SourceFile) -> Parsed:
     """Parse one file. The tree holds every declaration that could be read."""
     scanned = scan(source)
     diagnostics = list(scanned.diagnostics)
-    layout = Layout(source, scanned)
-    whole = layout.run()
-    diagnostics += layout.diagnostics
+    tokens = _lay_out(source, scanned, diagnostics)
     items: list[t.Item] = []
-    if whole:
+    if tokens:
         parser = _tables()
         parser.builder.begin(source)
-        tokens = layout.tokens
         docs = _doc_texts(source, scanned.comments, tokens)
         for start, end in _chunks(tokens):
-            item = _parse_chunk(parser, source, tokens, start, end, diagnostics)
+            item = _parse_chunk(parser, source, tokens, start, end, diagnostics, scanned.bad)
             if item is not None:
                 items.append(item)
         diagnostics += parser.builder.diagnostics
@@ -72,6 +69,37 @@ def parse(source: SourceFile) -> Parsed:
             _attach(items, docs)
     file = t.File(0, len(source.text), items)
     return Parsed(source, file, tuple(diagnostics), tuple(scanned.comments))
+
+
+def _lay_out(source: SourceFile, scanned: Scan, diagnostics: list[Diagnostic]) -> list[Token]:
+    """The tokens of the grammar. Where brackets do not match, declaration by declaration, so that only
+    those are lost in which they do not."""
+    layout = Layout(source, scanned)
+    if layout.run():
+        return layout.tokens
+    tokens: list[Token] = []
+    for part in _declarations(source, scanned.tokens):
+        layout = Layout(source, Scan(part))
+        if layout.run():
+            if tokens:
+                tokens.append(Token("NL", "\n", part[0].start, part[0].start))
+            tokens += layout.tokens
+        diagnostics += layout.diagnostics
+    return tokens
+
+
+_BEGINS = frozenset("PUB FUN GENE TRAIT IMPL USE CONST VAR TYPE TEST SPIRIT SYSTEM MOD SEX EXEGESIS".split())
+
+
+def _declarations(source: SourceFile, tokens: list[Token]) -> list[list[Token]]:
+    """Raw tokens cut before each line that begins, without indentation, as a declaration does."""
+    parts: list[list[Token]] = [[]]
+    for token in tokens:
+        begins = token.type in _BEGINS and source.text[token.start - 1 : token.start] in ("\n", "")
+        if begins and parts[-1]:
+            parts.append([])
+        parts[-1].append(token)
+    return [part for part in parts if part]
 
 
 def _chunks(tokens: list[Token]) -> list[tuple[int, int]]:
@@ -94,7 +122,13 @@ def _chunks(tokens: list[Token]) -> list[tuple[int, int]]:
 
 
 def _parse_chunk(
-    parser: _Tables, source: SourceFile, tokens: list[Token], start: int, end: int, diagnostics: list[Diagnostic]
+    parser: _Tables,
+    source: SourceFile,
+    tokens: list[Token],
+    start: int,
+    end: int,
+    diagnostics: list[Diagnostic],
+    bad: list[int],
 ) -> t.Item | None:
     state: Any = ParserState(parser.conf, None)  # type: ignore[arg-type]
     feed = state.feed_token
@@ -108,8 +142,8 @@ def _parse_chunk(
         result: t.Item = feed(token, True)
         return result
     except UnexpectedToken as error:
-        expected = frozenset(error.expected)
-        diagnostics.append(_unexpected(source, token, last, expected))
+        if not any(tokens[start].start <= offset <= last.end for offset in bad):
+            diagnostics.append(_unexpected(source, token, last, frozenset(error.expected)))
         return None
 
 
@@ -128,6 +162,8 @@ _MANY = 5
 def _unexpected(source: SourceFile, token: Token, last: Token, expected: frozenset[str]) -> Diagnostic:
     if token.type == "$END":
         found, span = "the declaration ends here", Span(max(last.start, last.end - 1), last.end)
+    elif token.type == "NL" and source.text[token.start : token.start + 1] in (";", ","):
+        found, span = "the statement ends here", Span(token.start, token.start + 1)
     elif token.type == "NL":
         line_end = source.text.rfind("\n", 0, token.start)
         found, span = "the line ends here", Span(max(0, line_end - 1), max(1, line_end))

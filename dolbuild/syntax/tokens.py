@@ -51,6 +51,8 @@ class Scan:
     tokens: list[Token] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    bad: list[int] = field(default_factory=list)
+    """Offsets of what was left out; what the parser finds wrong around them follows from that."""
 
 
 HARD_KEYWORDS = frozenset(
@@ -222,6 +224,7 @@ def scan(source: SourceFile) -> Scan:
                 report(start, position, "E0103", "this is no character literal", "write one as 'a'")
             else:
                 report(start, position, "E0101", f"{_name(value)} means nothing in DOL")
+            result.bad.append(start)
             newline = False
             continue
         else:

@@ -51,7 +51,13 @@ def compile_packages(
             closure.of_module(name, json.loads(extracted[name].uses))
             world = {other: interfaces[other] for other in closure.modules}
             compiled = compiler.compile_module(
-                file, name, data, world, closure.resolutions, options or compiler.Options()
+                file,
+                name,
+                data,
+                world,
+                closure.resolutions,
+                options or compiler.Options(),
+                lambda other: json.loads(extracted[other].private),
             )
             built.diagnostics += compiled.diagnostics
             if compiled.object is not None:

@@ -31,8 +31,6 @@ def tokens(text: str) -> list[tuple[str, str]]:
     return [(token.type, " ".join(token.value.split())) for token in layout.tokens]
 
 
-
-
 def block_with(text: str) -> Path:
     """The block of the specification that begins as the given file does."""
     first = text.split("\n", 1)[0].strip()
