@@ -2,7 +2,14 @@
 
 import os
 import tempfile
+import time
 from pathlib import Path
+
+PREFIX = ".tmp-"
+"""How names of temporary files begin."""
+
+ABANDONED = 3600.0
+"""Seconds after which a temporary file has no one who would still rename it."""
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -12,7 +19,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     with ``.tmp-``. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PREFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -24,3 +31,15 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         except OSError:
             pass
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary files that a killed process has left in a folder."""
+    now = time.time()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(PREFIX) and now - entry.stat().st_mtime > ABANDONED:
+                    Path(entry.path).unlink(missing_ok=True)
+    except OSError:
+        pass  # what cannot be swept is in no one's way

@@ -5,7 +5,7 @@ The rules of the build call these functions and nothing else of `syntax`, `analy
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dolbuild.analysis import check as checking
@@ -78,9 +78,12 @@ class Interface:
     private: bytes
 
 
-def extract_interface(file: str, module: str, data: bytes) -> Interface:
-    """What others may know of a module (see `dolbuild.analysis.interface`). Never fails."""
-    parsed = parse_bytes(file, data)
+def extract_interface(file: str, module: str, data: bytes | None) -> Interface:
+    """What others may know of a module (see `dolbuild.analysis.interface`). Never fails: a file that cannot
+    be read (None) or parsed gives an interface that says it is broken."""
+    parsed = parse_bytes(file, data or b"")
+    if data is None:
+        parsed = replace(parsed, diagnostics=(in_file(file, "E0705", "this file cannot be read"),))
     extracted = interface.extract(parsed, _is_effect_boundary(module))
     return Interface(
         canonical_json(extracted.doli),

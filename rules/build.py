@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from dolbuild.cache.files import sweep
 from dolbuild.cache.store import Store
 from dolbuild.rules.journal import Journal
 from dolbuild.rules.plan import plan
@@ -29,6 +30,8 @@ def open_session(root: Path, *, release: bool = False, home: Path | None = None)
     settings = workspace.settings
     name = "release" if release else settings.profile
     profile: Profile = settings.profiles[name]
+    sweep(root / settings.output / "spirits")
+    sweep(root / STATE_FOLDER)
     store = Store(store_folder(root, settings, home or dol_home(os.environ)))
     journal = Journal(root / STATE_FOLDER / "journal")
     return Session(plan(workspace, profile), root, journal, store)

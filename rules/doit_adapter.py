@@ -235,8 +235,9 @@ class _WorkspaceCommand:
             return USAGE
         except Exception as error:
             if type(error).__module__.startswith("doit"):
-                text = str(error).split("\n", 1)[0].removeprefix("Invalid parameter: ")
-                sys.stderr.write(f"error: {text}\nThe tasks of this workspace are shown by `list`.\n")
+                missing = getattr(error, "not_found", None)
+                text = f"there is no task `{missing}`" if missing else str(error).split("\n", 1)[0]
+                sys.stderr.write(f"error: {text}\nThe tasks of this workspace are shown by `list --all`.\n")
                 return USAGE
             raise
 

@@ -9,6 +9,7 @@ from dolbuild.analysis.closure import Closure
 from dolbuild.analysis.resolution import Target, module_id
 from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
+from dolbuild.diagnostics import DiagnosticError
 from dolbuild.packages.package import Package
 from dolbuild.rules.node import Action, Node, Outcome
 from dolbuild.rules.session import Session
@@ -39,9 +40,15 @@ def interface_node(package: Package, module: str) -> Node:
     file = module_path(package, module)
 
     def prepare(session: Session) -> Action:
-        data = session.read(package.folder / file, file)
         options = {"file": file, "module": module}
-        record = Record("interface", INTERFACE_VERSION, tool_digest(), options, {"source": digest(data)})
+        data: bytes | None = None
+        source = "unreadable"
+        try:
+            data = session.read(package.folder / file, file)
+            source = digest(data)
+        except DiagnosticError:
+            pass  # the module's own node reports it; here it would keep others from being checked
+        record = Record("interface", INTERFACE_VERSION, tool_digest(), options, {"source": source})
 
         def run() -> Outcome:
             extracted = compiler.extract_interface(file, module, data)

@@ -16,7 +16,7 @@ BUILT_IN_NAMES = ("None", "Some", "assert", "assert_eq", "assert_ne")
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """A hint with the name that was probably meant, or an empty text."""
-    close = get_close_matches(name, [c for c in candidates if c != name], n=1, cutoff=0.7)
+    close = get_close_matches(name, [c for c in candidates if c != name], n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else ""
 
 
