@@ -211,6 +211,6 @@ class Session:
                 targets[path] = (result.outputs[artifact], stat.st_mtime_ns, stat.st_size)
             self.journal.record(node.name, Entry(key, result, targets))
         except OSError as error:
-            where = error.filename or "the output folder"
-            message = f"{node.name} cannot be written: {error.strerror or error} ({where})"
+            where = str(error.filename or "").removeprefix(f"{self.root}/")
+            message = f"{node.name} cannot be written: {error.strerror or error} ({where or 'no file'})"
             raise DiagnosticError(Diagnostic("E0706", message)) from None

@@ -84,8 +84,14 @@ def _lay_out(source: SourceFile, scanned: Scan, diagnostics: list[Diagnostic]) -
             if tokens:
                 tokens.append(Token("NL", "\n", part[0].start, part[0].start))
             tokens += layout.tokens
-        diagnostics += layout.diagnostics
+        elif not _holds_any(part, scanned.bad):
+            diagnostics += layout.diagnostics
     return tokens
+
+
+def _holds_any(tokens: list[Token], offsets: list[int]) -> bool:
+    """Whether one of the offsets lies in a range of tokens: its brackets may be lost with what was there."""
+    return any(tokens[0].start <= offset <= tokens[-1].end for offset in offsets)
 
 
 _BEGINS = frozenset("PUB FUN GENE TRAIT IMPL USE CONST VAR TYPE TEST SPIRIT SYSTEM MOD SEX EXEGESIS".split())
@@ -142,7 +148,7 @@ def _parse_chunk(
         result: t.Item = feed(token, True)
         return result
     except UnexpectedToken as error:
-        if not any(tokens[start].start <= offset <= last.end for offset in bad):
+        if not _holds_any(tokens[start:end], bad):
             diagnostics.append(_unexpected(source, token, last, frozenset(error.expected)))
         return None
 

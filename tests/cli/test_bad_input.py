@@ -215,7 +215,13 @@ def test_a_damaged_journal_and_store(make_workspace: MakeWorkspace) -> None:
     assert workspace.build().status == 0
     journal = workspace.root / ".dolbuild/journal"
     data = journal.read_bytes()
-    for damaged in (b"", b"garbage\n", data[: len(data) // 2], data + b'{"node": 5}\n{"key', data.replace(b"outputs", b"0utputs")):
+    for damaged in (
+        b"",
+        b"garbage\n",
+        data[: len(data) // 2],
+        data + b'{"node": 5}\n{"key',
+        data.replace(b"outputs", b"0utputs"),
+    ):
         journal.write_bytes(damaged)
         assert workspace.build().status == 0
     for path in (workspace.home / "store/v1").rglob("*"):

@@ -70,7 +70,7 @@ def test_the_printed_module_is_readable() -> None:
     assert re.sub(r"  +", " ", text) == (
         '(module\n (type (func (result i64)))\n (memory 1)\n (export "one" (func 0))\n (export "memory" (memory 0))\n'
         " (func (type 0) (result i64) ;; @test/case/lib.one\n i64.const 1\n return\n unreachable\n )\n)\n"
-    ).replace(" return\n unreachable\n", " return\n") or "i64.const 1" in text
+    )
 
 
 @pytest.mark.parametrize("value", [0, 1, 63, 64, 127, 128, 16383, 16384, 2**31 - 1, 2**32 - 1])
