@@ -89,7 +89,7 @@ def test_blobs(tmp_path: Path) -> None:
 def test_a_damaged_blob_is_a_miss_and_is_mended(tmp_path: Path) -> None:
     store = Store(tmp_path)
     name = store.write(b"hello")
-    (path,) = [p for p in tmp_path.rglob(name)]
+    (path,) = list(tmp_path.rglob(name))
     path.chmod(0o644)
     path.write_bytes(b"hellx")
     assert store.read(name) is None
@@ -102,7 +102,7 @@ def test_a_result_is_served_only_with_its_blobs(tmp_path: Path) -> None:
     name = store.write(b"hello")
     store.record(A, Result({"x": name}))
     assert store.lookup(A) == Result({"x": name})
-    (path,) = [p for p in tmp_path.rglob(name)]
+    (path,) = list(tmp_path.rglob(name))
     path.unlink()
     assert store.lookup(A) is None
 

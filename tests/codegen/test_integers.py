@@ -1,7 +1,7 @@
 """Arithmetic of every integer type agrees with Python's, and traps exactly where the result does not fit."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ def limits(type_: str) -> tuple[int, int]:
     return (0, (1 << bits) - 1) if type_[0] == "U" else (-(1 << bits - 1), (1 << bits - 1) - 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def program(checked: bool) -> Callable[..., Any]:
     lines = []
     for type_ in TYPES:

@@ -35,7 +35,7 @@ def sections(page: str) -> Iterator[Section]:
         text = page[found.end() : following.start() if following else len(page)]
         console = _CONSOLE.search(text)
         assert console is not None, f"{found[1]} shows no command"
-        files = {name: body for name, body in _FILE.findall(text)}
+        files = dict(_FILE.findall(text))
         yield Section(found[1], found[2], files, console[1].split(), console[2])
 
 
@@ -48,9 +48,9 @@ def run(section: Section, folder: Path) -> str:
         defaults["example/Spirit.dol"] = spirit("example")
     if not any(name.endswith(("lib.dol", "main.dol")) for name in section.files) and section.code != "E0605":
         defaults["example/src/lib.dol"] = "pub fun one() -> Int64 { return 1 }\n"
-    workspace.write({**defaults, **{name: text for name, text in section.files.items() if not name.endswith("->")}})
+    workspace.write({**defaults, **section.files})
     for name, text in section.files.items():
-        if text.startswith("(a link to ") or text.startswith("(a file of bytes"):
+        if text.startswith(("(a link to ", "(a file of bytes")):
             path = workspace.root / name
             path.unlink()
             if text.startswith("(a link"):
