@@ -1,5 +1,6 @@
 """An instance of a built module in wasmtime: calls with DOL values, traps with places."""
 
+import atexit
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,6 +43,9 @@ class Trapped(Exception):
 @lru_cache(maxsize=1)
 def _engine() -> wasmtime.Engine:
     return wasmtime.Engine()
+
+
+atexit.register(_engine.cache_clear)  # wasmtime cannot be taken down while Python itself is
 
 
 class Program:

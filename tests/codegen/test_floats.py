@@ -1,5 +1,6 @@
 """Floats print as the shortest text that reads back as the same number."""
 
+import atexit
 import math
 import struct
 from functools import lru_cache
@@ -20,6 +21,9 @@ def program() -> Any:
         "pub fun whole(x: Float64) -> Int64 { return x as Int64 }\n"
         "pub fun byte(x: Float64) -> UInt8 { return x as UInt8 }\n"
     )
+
+
+atexit.register(program.cache_clear)  # wasmtime wants to be taken down before Python is
 
 
 @given(st.floats())

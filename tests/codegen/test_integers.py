@@ -1,5 +1,6 @@
 """Arithmetic of every integer type agrees with Python's, and traps exactly where the result does not fit."""
 
+import atexit
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -41,6 +42,9 @@ def program(checked: bool) -> Callable[..., Any]:
         for other in TYPES:
             lines.append(f"pub fun {name}_to_{other.lower()}(a: {type_}) -> {other} {{ return a as {other} }}")
     return library("\n".join(lines), compiler.Options(checked=checked))  # type: ignore[no-any-return]
+
+
+atexit.register(program.cache_clear)  # wasmtime wants to be taken down before Python is
 
 
 def exact(word: str, a: int, b: int) -> int | None:
