@@ -19,6 +19,7 @@ from dolbuild.codegen.encode import encode_function
 from dolbuild.codegen.frame import RUNTIME, Options, string_data
 from dolbuild.codegen.ir import REF, slots
 from dolbuild.codegen.link import (
+    CannotLink,
     MissingSymbol,
     Request,
     Root,
@@ -139,6 +140,9 @@ def _generate(source: SourceFile, checked: checking.Checked, options: Options, s
     for function in unit.functions:
         encoded = encode_function(function, source)
         symbols[function.symbol] = objects.function_symbol(encoded, shown)
+    for name, (start, what) in unit.unsupported.items():
+        line = source.line_column(max(start, 0))[0]
+        symbols[name] = objects.unsupported_symbol(name, shown, line, what)
     for declared in checked.module.functions:
         if declared.body is None:
             parameters = tuple(slot for local in declared.parameters for slot in slots(local.type))
@@ -256,6 +260,7 @@ def finish(linkable: Linkable) -> bytes:
 __all__ = [
     "FACE",
     "REF",
+    "CannotLink",
     "Compiled",
     "Interface",
     "Linkable",

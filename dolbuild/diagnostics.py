@@ -30,6 +30,8 @@ class Diagnostic:
     line_text: str = ""
     hint: str = ""
     notes: tuple[str, ...] = ()
+    rooted: bool = False
+    """Whether the file is seen from the workspace already."""
 
     @property
     def severity(self) -> Severity:
@@ -37,9 +39,9 @@ class Diagnostic:
 
     def in_folder(self, folder: str) -> "Diagnostic":
         """The same diagnostic with its file seen from outside *folder* (a path with ``/``, or empty)."""
-        if self.place is None or not folder:
+        if self.place is None or not folder or self.rooted:
             return self
-        return replace(self, place=replace(self.place, file=f"{folder}/{self.place.file}"))
+        return replace(self, place=replace(self.place, file=f"{folder}/{self.place.file}"), rooted=True)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value; lines and columns count from 1, the end is exclusive."""

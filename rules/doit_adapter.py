@@ -102,7 +102,7 @@ def task_dictionaries(session: Session) -> Iterator[dict[str, Any]]:
         yield {"basename": kind, "name": rest, **node_task(session, node)}
 
 
-_KINDS = ("interface", "manifest", "module", "spirit", "test")
+_KINDS = ("interface", "manifest", "module", "spirit", "system", "test")
 
 
 # -- loading ---------------------------------------------------------------------------------------

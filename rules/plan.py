@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dolbuild import compiler
+from dolbuild.analysis.check import SYSTEM
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
-from dolbuild.packages.manifest import SPIRIT_FILE, ReadManifest, read_manifest
+from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest, ReadManifest, read_manifest
 from dolbuild.packages.package import (
     RUNTIME,
     STANDARD_FOLDER,
@@ -15,9 +16,11 @@ from dolbuild.packages.package import (
     match_requirements,
     standard_package,
 )
+from dolbuild.packages.system import read_system
 from dolbuild.rules.module import TESTS, interface_name, interface_node, module_name, module_node, module_path
 from dolbuild.rules.node import Group, Node, Plan
 from dolbuild.rules.spirit import manifest_node, spirit_node
+from dolbuild.rules.system import system_manifest_node, system_node
 from dolbuild.rules.test import test_name, test_node
 from dolbuild.syntax.parser import Parsed
 from dolbuild.workspace import Member, Profile, Workspace, join
@@ -53,6 +56,24 @@ class _Read:
         return manifest.name if manifest is not None else self.member.folder or "."
 
 
+class _ReadSystem:
+    """A ``System.dol`` as far as the plan needs it: its name and what it uses."""
+
+    def __init__(self, workspace: Workspace, member: Member) -> None:
+        self.member = member
+        self.problems: list[Diagnostic] = []
+        try:
+            self.data = (workspace.root / member.manifest_path).read_bytes()
+        except OSError as error:
+            self.data = b""
+            self.problems.append(in_file(SYSTEM_FILE, "E0705", f"this file cannot be read: {error.strerror or error}"))
+        self.parsed = compiler.parse_bytes(SYSTEM_FILE, self.data)
+        read = read_system(self.parsed)
+        self.problems += read.diagnostics
+        self.requires = read.requires
+        self.label = read.name or (member.folder.rpartition("/")[2] or ".")
+
+
 class _Planner:
     def __init__(self, workspace: Workspace, profile: Profile) -> None:
         self.workspace = workspace
@@ -65,10 +86,7 @@ class _Planner:
 
     def run(self) -> Plan:
         reads = [_Read(self.workspace, member) for member in self.workspace.members if member.kind == "spirit"]
-        for member in self.workspace.members:
-            if member.kind == "system":
-                message = "a System cannot be built by this version of dolbuild"
-                self.diagnostics.append(in_file(member.manifest_path, "E0901", message))
+        systems = [_ReadSystem(self.workspace, m) for m in self.workspace.members if m.kind == "system"]
         usable = self.unique(reads)
         self.packages[RUNTIME] = standard_package("runtime", _standard_modules("runtime"))
         available = {
@@ -76,6 +94,8 @@ class _Planner:
         }
         for read in usable:
             self.member(read, available)
+        for system in systems:
+            self.system(system, available)
         circle = find_circle({package.id: package.requires for package in self.packages.values()})
         if circle is not None:
             message = f"these Spirits require each other: {' -> '.join(circle)}"
@@ -98,19 +118,14 @@ class _Planner:
                 self.diagnostics.append(in_file(read.member.manifest_path, "E0610", message))
         return list(first.values())
 
-    def member(self, read: _Read, available: Mapping[str, object]) -> None:
+    def member(self, read: _Read, available: Mapping[str, Manifest]) -> None:
         member, manifest = read.member, read.read.manifest
         diagnostics = list(read.read.diagnostics)
         context: list[object] = []
         requires: dict[str, str] = {}
         if manifest is not None:
             id_ = self.package_id(manifest.name)
-            requires, problems = match_requirements(
-                id_,
-                manifest,
-                read.parsed.source,
-                available,  # type: ignore[arg-type]
-            )
+            requires, problems = match_requirements(id_, manifest, read.parsed.source, available)
             diagnostics += problems
             diagnostics += self.entry_points(read)
             context = [sorted(requires), [d.message for d in diagnostics]]
@@ -126,6 +141,26 @@ class _Planner:
             )
         node = manifest_node(read.label, member.folder, read.data, manifest, tuple(diagnostics), context)
         self.nodes[node.name] = node
+
+    def system(self, read: _ReadSystem, available: Mapping[str, Manifest]) -> None:
+        """A System is a package of one module, ``System.dol``, that requires what it uses."""
+        diagnostics = list(read.problems)
+        name = read.label
+        if any(package.label == name for package in self.packages.values()):
+            message = f"`{name}` is the name of a Spirit already"
+            self.diagnostics.append(in_file(read.member.manifest_path, "E0610", message))
+            return
+        id_ = self.package_id(name)
+        manifest = Manifest(name, "0.0.0", requires=read.requires)
+        requires, problems = match_requirements(id_, manifest, read.parsed.source, available)
+        diagnostics += problems
+        folder = self.workspace.root / read.member.folder
+        self.packages[id_] = Package(
+            id_, name, folder, read.member.folder, manifest, {SYSTEM: SYSTEM_FILE}, requires=requires
+        )
+        context = [sorted(requires), [d.message for d in diagnostics]]
+        self.add(system_manifest_node(name, read.member.folder, read.data, tuple(diagnostics), context))
+        self.add(system_node(name, read.member.folder, read.data, (f"manifest:{name}", _modules(self.packages[id_]))))
 
     def entry_points(self, read: _Read) -> list[Diagnostic]:
         """Entry points that the manifest names and that do not exist."""
@@ -205,7 +240,9 @@ class _Planner:
             group(_interfaces(package), "", [interface_name(package, module) for module in all_])
             group(_modules(package), "", [module_name(package, module) for module in package.modules])
         members = [package for package in self.packages.values() if package.id != RUNTIME]
-        kinds: dict[str, list[str]] = {kind: [] for kind in ("interface", "manifest", "module", "spirit", "test")}
+        kinds: dict[str, list[str]] = {
+            kind: [] for kind in ("interface", "manifest", "module", "spirit", "system", "test")
+        }
         for name in self.nodes:
             kinds[name.split(":", 1)[0]].append(name)
         own = [
@@ -214,13 +251,18 @@ class _Planner:
             for module in (*package.modules, *(f"{TESTS}{name}" for name in package.tests))
         ]
         sources = [module_name(package, module) for package in members for module in package.modules]
-        group("build", "build every Spirit of the workspace", kinds["manifest"] + kinds["spirit"] + sources)
+        group(
+            "build",
+            "build every Spirit of the workspace",
+            kinds["manifest"] + kinds["spirit"] + kinds["system"] + sources,
+        )
         group("check", "check every manifest and module, tests included", kinds["manifest"] + own)
         group("test", "run every test of the workspace", kinds["test"])
         group("interface", "what modules may know of each other", kinds["interface"])
         group("manifest", "read the manifests", kinds["manifest"])
         group("module", "check modules and generate their code", kinds["module"])
         group("spirit", "link Spirits", kinds["spirit"])
+        group("system", "link Systems", kinds["system"])
         return groups
 
 

@@ -6,7 +6,7 @@ from dolbuild import __version__, compiler
 from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
 from dolbuild.codegen.link import MissingSymbol
-from dolbuild.codegen.object import Object
+from dolbuild.codegen.object import Object, Symbol
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, has_errors
 from dolbuild.packages.manifest import SPIRIT_FILE, Manifest
 from dolbuild.packages.package import Package
@@ -14,6 +14,7 @@ from dolbuild.rules.linking import Objects
 from dolbuild.rules.node import Action, Node, Outcome
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest
+from dolbuild.source import Place
 
 MANIFEST_VERSION = 1
 LINK_VERSION = 1
@@ -55,6 +56,8 @@ def link_action(
     except MissingSymbol as error:
         message = f"the symbol `{error.name}` is in no object; `{error.wanted_by}` refers to it"
         raise DiagnosticError(Diagnostic("E0802", message)) from None
+    except compiler.CannotLink as error:
+        raise DiagnosticError(_cannot_compile(session, error.symbol, packages)) from None
     sections = {name: digest(section) for name, section in linkable.request.sections.items()}
     described = {
         "options": options,
@@ -63,6 +66,23 @@ def link_action(
         "version": __version__,
     }
     return Record("link", LINK_VERSION, tool_digest(), described, dict(linkable.record)), linkable
+
+
+def _cannot_compile(session: Session, symbol: Symbol, packages: Mapping[str, Package]) -> Diagnostic:
+    """What is reached and cannot be compiled yet, at its place."""
+    package = packages[symbol.name.rpartition("/")[0]]
+    file = symbol.file.partition("/")[2]
+    line = symbol.lines[0][1]
+    text = ""
+    try:
+        text = session.read(package.folder / file, file).decode("utf-8", "replace").split("\n")[line - 1].rstrip("\r")
+    except (DiagnosticError, IndexError):
+        pass  # the place alone has to do
+    indent = len(text) - len(text.lstrip())
+    shown = f"{package.shown}/{file}" if package.shown else file
+    place = Place(shown, line, indent + 1, line, len(text) + 1)
+    message = f"{symbol.value} cannot be compiled by this version of dolbuild"
+    return Diagnostic("E0901", message, place, text, rooted=True)
 
 
 def spirit_node(

@@ -1,15 +1,17 @@
 """One module: its declarations, imports, signatures and bodies, against the interfaces of others."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from dolbuild.analysis import constant, interface
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
-from dolbuild.analysis.context import Context
-from dolbuild.analysis.expressions import Body
+from dolbuild.analysis.context import RUNTIME, Context
+from dolbuild.analysis.declarations import Declarations
+from dolbuild.analysis.effects import Effects
+from dolbuild.analysis.members import Members
 from dolbuild.analysis.resolution import FACE, Target, Unresolved
+from dolbuild.analysis.statements import Body
 from dolbuild.analysis.world import Hidden, Item, Missing, Scope, World, bound_name, symbol
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.source import Span
@@ -18,6 +20,9 @@ from dolbuild.syntax.parser import Parsed
 
 MAIN = "main"
 """The module of a Spirit's only binary, and the function that runs."""
+
+SYSTEM = "System"
+"""The module name of a ``System.dol``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def check(parsed: Parsed, scope: Scope, world: World, effect_boundary: bool = Fa
     """
     own = interface.whole(parsed, effect_boundary)
     world = World({**world.interfaces, scope.module: own}, world.resolutions, world.private)
-    checker = _Checker(parsed, scope, world)
+    checker = _Checker(parsed, scope, world, effect_boundary)
     checker.module(parsed.file.items, scope)
     checker.unused(parsed.file.items, scope)
     exports = checker.exports(own)
@@ -55,13 +60,16 @@ def check(parsed: Parsed, scope: Scope, world: World, effect_boundary: bool = Fa
 
 
 class _Checker:
-    def __init__(self, parsed: Parsed, scope: Scope, world: World) -> None:
+    def __init__(self, parsed: Parsed, scope: Scope, world: World, effect_boundary: bool) -> None:
+        self.effect_boundary = effect_boundary
         self.parsed = parsed
         self.root = scope
         self.world = world
+        self.declarations = Declarations(world)
+        self.effects = Effects(parsed.file.items)
         self.result = v.Module()
         self.contexts: list[Context] = []
-        self.constants: dict[str, tuple[t.Const | t.Variable, Context]] = {}
+        self.constants: dict[str, tuple[t.Const | t.Variable, Members]] = {}
         self.values: dict[str, Any] = {}
         self.in_progress: set[str] = set()
 
@@ -71,22 +79,37 @@ class _Checker:
     # -- declarations -----------------------------------------------------------------------------
 
     def module(self, items: list[t.Item], scope: Scope) -> None:
-        context = Context(self.parsed.source, self.world, scope)
+        context = Context(self.parsed.source, self.world, scope, self.effects)
         self.contexts.append(context)
+        members = Members(context, self.declarations, self.result)
         self.duplicates(items, context)
         for item in items:
             if isinstance(item, t.Const | t.Variable):
-                self.constants[symbol(scope, item.name)] = (item, context)
+                self.constants[symbol(scope, item.name)] = (item, members)
+        for item in items:
+            if isinstance(item, t.Use):
+                self.use(item, context)
         for number, item in enumerate(items):
             match item:
-                case t.Use():
-                    self.use(item, context)
+                case t.Use() | t.Exegesis():
+                    pass
                 case t.Function():
-                    self.function(item, context)
+                    effectful = item.effectful or (item.name == MAIN and scope.path == (MAIN,))
+                    members.function(item, symbol(scope, item.name), effectful=effectful)
+                case t.Gene():
+                    members.gene(item, scope)
+                case t.System():
+                    if scope.path != (SYSTEM,):
+                        context.report(item, "E0113", "a system is declared in System.dol, not in a module")
+                    members.gene(item, scope)
+                case t.Trait():
+                    members.trait(item, scope)
+                case t.Impl():
+                    members.impl(item, scope)
                 case t.Const() | t.Variable():
-                    self.constant(item, context)
+                    self.constant(item, members)
                 case t.Test():
-                    self.test(item, context, number)
+                    self.test(item, members, number)
                 case t.Module():
                     self.module(item.items, Scope(scope.module, (*scope.inner, item.name)))
                 case t.Alias():
@@ -95,26 +118,16 @@ class _Checker:
                     self.header(item, context)
                 case t.HoleItem():
                     context.report(item, "W0301", "a hole: declarations are still to come here")
-                case t.Exegesis():
-                    pass
-                case t.Spirit() | t.System():
-                    kind = type(item).__name__
-                    context.report(item, "E0113", f"a {kind.lower()} is declared in {kind}.dol, not in a module")
-                case t.HasField() | t.Constraint() | t.Law() | t.Enum() | t.Requires() | t.HasValue():
-                    context.report(item, "E0112", "this can stand only inside a gene, a trait, a Spirit or a System")
+                case t.Spirit():
+                    context.report(item, "E0113", "a spirit is declared in Spirit.dol, not in a module")
                 case _:
-                    what = f"a {type(item).__name__.lower()}"
-                    context.report(
-                        Span(item.start, min(item.end, item.start + len(what) + 8)),
-                        "E0901",
-                        f"{what} cannot be compiled by this version of dolbuild",
-                    )
+                    context.report(item, "E0112", "this can stand only inside a gene, a trait, a Spirit or a System")
 
     def duplicates(self, items: list[t.Item], context: Context) -> None:
         first: dict[str, t.Item] = {}
         for item in items:
             name = getattr(item, "name", None)
-            if not isinstance(name, str) or isinstance(item, t.Test | t.Constraint | t.Law | t.HasField):
+            if not isinstance(name, str) or isinstance(item, t.Test | t.Constraint | t.Law | t.HasField | t.Impl):
                 continue
             if name in first:
                 line = self.parsed.source.line_column(first[name].start)[0]
@@ -165,61 +178,29 @@ class _Checker:
             if isinstance(inner, Missing | Hidden | Unresolved):
                 context.explain(Span(start, start + len(name)), name, inner)
 
-    # -- functions and tests ----------------------------------------------------------------------
+    # -- tests and constants ----------------------------------------------------------------------
 
-    def function(self, item: t.Function, context: Context) -> None:
-        generics = frozenset(generic.name for generic in item.generics)
-        if generics:
-            place = Span(item.name_start, item.name_start + len(item.name))
-            message = "a generic function cannot be compiled by this version of dolbuild"
-            context.report(place, "E0901", message)
-            return
-        parameters: list[v.Local] = []
-        names = Counter(parameter.name for parameter in item.parameters)
-        for parameter in item.parameters:
-            if parameter.type is None:
-                message = f"the parameter `{parameter.name}` needs a type"
-                context.report(parameter, "E0313", message, f"write `{parameter.name}: Int64`, for example")
-            if names[parameter.name] > 1:
-                context.report(parameter, "E0209", f"the parameter `{parameter.name}` is declared twice")
-                names[parameter.name] = 1
-            if parameter.default is not None:
-                context.report(
-                    parameter.default, "E0901", "a default argument cannot be compiled by this version of dolbuild"
-                )
-            parameters.append(v.Local(parameter.name, context.type(parameter.type)))
-        result = context.type(item.result) if item.result is not None else ty.VOID
-        body = None
-        if item.body is not None:
-            body = Body(context, result).function(parameters, item.body)
-        elif not item.effectful:
-            place = Span(item.name_start, item.name_start + len(item.name))
-            hint = "write `{ ... }` for a body that is still to come, or `sex fun` for a host function"
-            context.report(place, "E0307", f"`{item.name}` has no body", hint)
-        private = item.visibility is t.Visibility.PRIVATE
-        self.result.functions.append(
-            v.Function(symbol(context.scope, item.name), parameters, result, body, item.name_start, private)
-        )
-
-    def test(self, item: t.Test, context: Context, number: int) -> None:
-        name = symbol(context.scope, f"test#{number}")
-        body = Body(context, ty.VOID, in_test=True).function([], item.body)
-        self.result.functions.append(v.Function(name, [], ty.VOID, body, item.start, True))
+    def test(self, item: t.Test, members: Members, number: int) -> None:
+        name = symbol(members.context.scope, f"test#{number}")
+        members.context.function = f'the test "{item.name}"'
+        checker = Body(members.context, self.declarations, ty.VOID, effectful=True)
+        body = checker.function([], item.body)
+        self.result.functions.append(v.Function(name, [], ty.VOID, body, item.start))
         self.result.tests.append(v.Test(item.name, name, item.start))
 
-    # -- constants --------------------------------------------------------------------------------
-
-    def constant(self, item: t.Const | t.Variable, context: Context) -> None:
+    def constant(self, item: t.Const | t.Variable, members: Members) -> None:
+        context = members.context
         name = symbol(context.scope, item.name)
         written = interface.literal_type(item.value) if item.type is None else None
         if item.type is None and written is None:
             place = Span(item.name_start, item.name_start + len(item.name))
             context.report(place, "E0314", f"the type of `{item.name}` must be written", "name: Type = value")
             return
-        type_ = context.type(item.type) if item.type is not None else None
-        if type_ is None:
-            found = self.world.type_of(written, context.scope, frozenset())
-            type_ = ty.UNKNOWN if isinstance(found, Missing) else found
+        if item.type is not None:
+            type_ = context.type(item.type)
+        else:
+            type_ = self.declarations.type(written, context.scope, frozenset())
+        context.function = f"the constant `{item.name}`"
         try:
             value = self.value(name)
         except constant.NotConstant as error:
@@ -234,14 +215,12 @@ class _Checker:
             return self.values[name]
         if name not in self.constants:
             return self._foreign_value(name)
-        item, context = self.constants[name]
+        item, members = self.constants[name]
         if name in self.in_progress:
             raise constant.NotConstant(item.value.start, "it is defined by itself")
         self.in_progress.add(name)
-        body = Body(context, ty.UNKNOWN)
-        expected = context.type(item.type) if item.type is not None else None
-        typed = body.check(item.value, expected) if expected is not None else body.infer(item.value)
-        self.values[name] = constant.evaluate(typed, self.value)
+        expected = members.context.type(item.type) if item.type is not None else None
+        self.values[name] = members.constant_value(item, expected, self.value)
         self.in_progress.discard(name)
         return self.values[name]
 
@@ -265,12 +244,14 @@ class _Checker:
         for item in items:
             if item.visibility is not t.Visibility.PRIVATE:
                 continue
+            if self.effect_boundary and not isinstance(item, t.Use):
+                continue
             if isinstance(item, t.Use) and not item.everything:
                 for bound, place in _bound_names(item):
                     if bound not in used:
                         context.report(place, "W0201", f"`{bound}` is imported but never used")
             elif isinstance(item, t.Function | t.Const) and item.name not in used and item.name != MAIN:
-                if scope.package == "@dol/runtime":
+                if scope.package == RUNTIME:
                     continue
                 place = Span(item.name_start, item.name_start + len(item.name))
                 message = f"`{item.name}` is private and never used"

@@ -5,13 +5,19 @@ from difflib import get_close_matches
 
 from dolbuild.analysis import interface
 from dolbuild.analysis import types as ty
+from dolbuild.analysis.effects import Effects
 from dolbuild.analysis.resolution import FACE, Unresolved
-from dolbuild.analysis.world import Found, Hidden, Item, Missing, Scope, World
+from dolbuild.analysis.world import Ambiguous, Found, Hidden, Item, Missing, Scope, World
 from dolbuild.diagnostics import Diagnostic, at
 from dolbuild.source import SourceFile, Span
 from dolbuild.syntax import tree as t
 
-BUILT_IN_NAMES = ("None", "Some", "assert", "assert_eq", "assert_ne")
+RUNTIME = "@dol/runtime"
+"""The package whose modules may write ``wasm.name(...)``."""
+
+BUILT_IN_NAMES = (
+    "None Some Ok Err assert assert_eq assert_ne assert_err sum min max len any all Option Result List Map Set Error"
+).split()
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
@@ -23,11 +29,14 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 class Context:
     """The module that is being checked, seen from one of its scopes."""
 
-    def __init__(self, source: SourceFile, world: World, scope: Scope) -> None:
+    def __init__(self, source: SourceFile, world: World, scope: Scope, effects: Effects) -> None:
         self.source = source
+        self.effects = effects
         self.world = world
         self.scope = scope
         self.diagnostics: list[Diagnostic] = []
+        self.function = "this"
+        """The function whose body is checked, for messages."""
         self.used: set[tuple[Scope, str]] = set()
         self.unresolved: set[str] = set()
         """Names that an import was to bind and could not; that is reported once, at the import."""
@@ -35,6 +44,15 @@ class Context:
     def report(self, node: t.Node | Span, code: str, message: str, hint: str = "", notes: Iterable[str] = ()) -> None:
         span = node if isinstance(node, Span) else node.span
         self.diagnostics.append(at(self.source, span, code, message, hint, notes))
+
+    @property
+    def may_write_instructions(self) -> bool:
+        return self.scope.package == RUNTIME
+
+    @staticmethod
+    def is_found(found: Found) -> bool:
+        """Whether a name leads to something that may be used."""
+        return isinstance(found, Item | Scope)
 
     # -- names ------------------------------------------------------------------------------------
 
@@ -82,6 +100,11 @@ class Context:
                     f"`{name}` is {shown} in {module}",
                     f"declare it `{wider}` in {module} to use it here",
                 )
+            case Ambiguous(name, scopes):
+                homes = sorted({_home(other, self.scope) for other in scopes})
+                where = " and ".join(f"`{home}`" for home in homes)
+                hint = f"write which one is meant: `{homes[0]}.{name}`"
+                self.report(node, "E0211", f"`{name}` is exposed by {where}", hint)
             case Unresolved.NO_MODULE:
                 first = path.split(".", 1)[0]
                 self.report(
@@ -128,7 +151,7 @@ class Context:
         if missing.name in ty.ARITY or missing.name == "Fun":
             count = ty.ARITY.get(missing.name, 1)
             self.report(place, "E0311", f"`{missing.name}` takes {count} type argument{'s' if count != 1 else ''}")
-        elif isinstance(found, Hidden):
+        elif isinstance(found, Hidden | Ambiguous):
             self.explain(place, missing.name, found)
         else:
             names = [*ty.PRIMITIVES, *ty.ARITY, *self.names()]
@@ -150,6 +173,11 @@ class Context:
             case t.RecordType(fields=fields):
                 for _, item in fields:
                     self._use_names(item)
+
+
+def _home(scope: Scope, viewer: Scope) -> str:
+    """How *viewer* writes the way to a scope: its module, or the other Spirit."""
+    return str(scope) if scope.package == viewer.package else scope.package
 
 
 def _module_name(scope: Scope, viewer: Scope) -> str:

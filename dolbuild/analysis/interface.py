@@ -24,7 +24,7 @@ from dolbuild.syntax import tree as t
 from dolbuild.syntax.parser import Parsed
 from dolbuild.syntax.tokens import scan
 
-FORMAT = 1
+FORMAT = 2
 """Version of the encoding; raise it with any change of the values below."""
 
 Json = dict[str, Any]
@@ -51,6 +51,8 @@ def extract(parsed: Parsed, effect_boundary: bool = False) -> Extracted:
         taken[path] = None if names is None or before is None else before | names
     for path in _at_paths(parsed):
         taken.setdefault(path, None)
+    for implied in implied_uses(items):
+        taken[implied["path"]] = None
     uses = [[path, None if names is None else sorted(names)] for path, names in sorted(taken.items())]
     return Extracted(doli, uses, _docs(items), sorted(_private(items, "")))
 
@@ -63,7 +65,11 @@ def whole(parsed: Parsed, effect_boundary: bool = False) -> Json:
 def _module(items: list[t.Item], effect_boundary: bool, everything: bool = False) -> Json:
     described: Json = {}
     modules: Json = {}
+    implementations: list[Json] = []
     for item in items:
+        if isinstance(item, t.Impl):
+            implementations.append(_implementation(item))
+            continue
         default = t.Visibility.SPIRIT if effect_boundary else t.Visibility.PRIVATE
         visibility = default if item.visibility is t.Visibility.PRIVATE else item.visibility
         if isinstance(item, t.Module):
@@ -79,8 +85,15 @@ def _module(items: list[t.Item], effect_boundary: bool, everything: bool = False
         if isinstance(use, t.Use)
         and (everything or use.visibility is not t.Visibility.PRIVATE or use.everything or _binds(use) & named)
     ]
+    uses += implied_uses(items)
     uses.sort(key=lambda use: (use["path"], str(use["names"]), str(use["alias"])))
-    return {"items": dict(sorted(kept.items())), "modules": dict(sorted(modules.items())), "uses": uses}
+    implementations.sort(key=str)
+    return {
+        "items": dict(sorted(kept.items())),
+        "modules": dict(sorted(modules.items())),
+        "uses": uses,
+        "impls": implementations,
+    }
 
 
 def _item_name(item: t.Item) -> str:
@@ -100,18 +113,95 @@ def _item(item: t.Item) -> Json | None:
         case t.Alias():
             return {"kind": "alias", "generics": _generics(item.generics), "type": type_json(item.type)}
         case t.Gene():
-            return {"kind": "gene", "generics": _generics(item.generics)}
+            return {"kind": "gene", "generics": _generics(item.generics), **_members(item.members)}
+        case t.System():
+            return {"kind": "system", "generics": [], **_members(item.members, system=True)}
         case t.Trait():
-            return {"kind": "trait", "generics": _generics(item.generics)}
+            return {
+                "kind": "trait",
+                "generics": _generics(item.generics),
+                "supers": [type_json(bound) for bound in item.supers],
+                **_members(item.members, trait=True),
+            }
         case _:
             return None
 
 
+def _implementation(item: t.Impl) -> Json:
+    return {
+        "generics": _generics(item.generics),
+        "trait": item.trait and type_json(item.trait),
+        "for": type_json(item.target),
+        "functions": _members(item.members, trait=item.trait is not None)["functions"],
+    }
+
+
+def _members(members: list[t.Item], *, trait: bool = False, system: bool = False) -> Json:
+    """Fields, variants and functions of a gene, a System or a trait."""
+    fields: list[list[Any]] = []
+    variants: list[list[Any]] | None = None
+    functions: Json = {}
+    constraints: list[str] = []
+    for member in members:
+        match member:
+            case t.HasField():
+                fields.append([member.name, type_json(member.type), member.default is not None])
+            case t.Enum():
+                variants = [
+                    [variant.name, [[name, type_json(type_)] for name, type_ in variant.payload]]
+                    for variant in member.variants
+                ]
+            case t.Function():
+                functions.setdefault(member.name, describe_member(member, trait=trait, system=system))
+            case t.Constraint():
+                constraints.append(member.name)
+    value: Json = {"fields": fields, "functions": dict(sorted(functions.items())), "constraints": constraints}
+    if variants is not None:
+        value["variants"] = variants
+    return value
+
+
+def describe_member(member: t.Function, *, trait: bool = False, system: bool = False) -> Json:
+    """A function of a gene, System or trait. *self* says that it belongs to an instance."""
+    described = describe_function(member)
+    described.pop("host", None)
+    visibility = member.visibility
+    if trait or (system and visibility is not t.Visibility.PRIVATE):
+        visibility = t.Visibility.PUBLIC
+    static = bool(member.parameters) and member.parameters[0].name != "self"
+    instance = is_instance(member) or (trait and member.body is None and not static)
+    return {**described, "vis": str(visibility), "self": instance, "body": member.body is not None}
+
+
+def is_instance(function: t.Function) -> bool:
+    """Whether a function of a gene belongs to its instances: it declares ``self`` or mentions ``this``."""
+    if function.parameters and function.parameters[0].name == "self":
+        return True
+    return function.body is not None and _mentions_this(function.body)
+
+
+def _mentions_this(node: t.Node) -> bool:
+    waiting: list[Any] = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, t.Name):
+            if part.name == "this":
+                return True
+        elif isinstance(part, t.Node):
+            waiting += [getattr(part, slot) for cls in type(part).__mro__ for slot in getattr(cls, "__slots__", ())]
+        elif isinstance(part, list | tuple):
+            waiting += part
+    return False
+
+
 def describe_function(item: t.Function) -> Json:
+    parameters = item.parameters
+    if parameters and parameters[0].name == "self" and parameters[0].type is None:
+        parameters = parameters[1:]
     value: Json = {
         "kind": "function",
         "sex": item.effectful,
-        "params": [[p.name, type_json(p.type) if p.type else None, p.default is not None] for p in item.parameters],
+        "params": [[p.name, type_json(p.type) if p.type else None, p.default is not None] for p in parameters],
         "result": type_json(item.result) if item.result else ["void"],
     }
     if item.generics:
@@ -119,6 +209,17 @@ def describe_function(item: t.Function) -> Json:
     if item.body is None:
         value["host"] = True
     return value
+
+
+def implied_uses(items: list[t.Item]) -> list[Json]:
+    """What a System's ``uses`` bring into scope: everything that those Spirits expose."""
+    return [
+        {"path": member.package, "names": None, "alias": None, "all": True, "vis": str(t.Visibility.PRIVATE)}
+        for item in items
+        if isinstance(item, t.System)
+        for member in item.members
+        if isinstance(member, t.Requires)
+    ]
 
 
 def describe_use(use: t.Use) -> Json:
@@ -203,7 +304,7 @@ def _visible_and_mentioned(items: Json) -> Json:
         waiting += [
             other
             for other in mentioned(items[name])
-            if other in items and items[other]["kind"] in ("gene", "alias", "trait")
+            if other in items and items[other]["kind"] in ("gene", "alias", "trait", "system")
         ]
     return kept
 

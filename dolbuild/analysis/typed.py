@@ -60,8 +60,161 @@ class SetGlobal(Value):
 
 @dataclass(slots=True, eq=False)
 class CallFunction(Value):
+    """A call of a function by its symbol. *types* are the arguments for its type parameters (those of the
+    gene that it belongs to first); a method's receiver is its first argument; None takes a default."""
+
     symbol: str
+    types: tuple[Type, ...]
+    arguments: list["Value | None"]
+
+
+@dataclass(slots=True, eq=False)
+class CallTrait(Value):
+    """A call of a trait's function on a value of which only the trait is known: of a type parameter that
+    the trait bounds, or of a trait used as a type."""
+
+    trait: Type
+    name: str
+    receiver: Value
+    arguments: list["Value | None"]
+
+
+@dataclass(slots=True, eq=False)
+class CallValue(Value):
+    """A call of a function value."""
+
+    callee: Value
     arguments: list[Value]
+
+
+@dataclass(slots=True, eq=False)
+class FunctionReference(Value):
+    """A function used as a value."""
+
+    symbol: str
+    types: tuple[Type, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Closure(Value):
+    parameters: list[Local]
+    body: Value
+
+
+@dataclass(slots=True, eq=False)
+class MakeGene(Value):
+    """A new instance; None takes a field's default."""
+
+    fields: dict[str, "Value | None"]
+
+
+@dataclass(slots=True, eq=False)
+class MakeVariant(Value):
+    """A variant of the gene (or Option, or Result) that is the type."""
+
+    variant: str
+    payload: list[Value]
+
+
+@dataclass(slots=True, eq=False)
+class MakeTuple(Value):
+    items: list[Value]
+
+
+@dataclass(slots=True, eq=False)
+class MakeRecord(Value):
+    fields: dict[str, Value]
+
+
+@dataclass(slots=True, eq=False)
+class MakeList(Value):
+    items: list[Value]
+
+
+@dataclass(slots=True, eq=False)
+class MakeRange(Value):
+    low: Value
+    high: Value
+    inclusive: bool
+
+
+@dataclass(slots=True, eq=False)
+class MakeJson(Value):
+    """A literal where a Json is expected."""
+
+    value: Value
+
+
+@dataclass(slots=True, eq=False)
+class MakeDynamic(Value):
+    """A value seen only as its trait, which is the type."""
+
+    value: Value
+
+
+@dataclass(slots=True, eq=False)
+class GetField(Value):
+    """A field of a gene or record, or an item of a tuple (its number as text)."""
+
+    value: Value
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class SetField(Value):
+    target: Value
+    name: str
+    value: Value
+
+
+@dataclass(slots=True, eq=False)
+class GetIndex(Value):
+    """``xs[i]``: the type of *value* says of what."""
+
+    value: Value
+    index: Value
+
+
+@dataclass(slots=True, eq=False)
+class SetIndex(Value):
+    target: Value
+    index: Value
+    value: Value
+
+
+@dataclass(slots=True, eq=False)
+class Attempt(Value):
+    """``value?``: the payload, or the function is left. *wrap* is what becomes of the error: None for as it
+    is, a variant's name, or ``Error``; *none* is the variant that stands for an Option's ``None``."""
+
+    value: Value
+    wrap: str | None
+    none: str | None
+
+
+@dataclass(slots=True, eq=False)
+class Match(Value):
+    subject: Value
+    arms: list["Arm"]
+
+
+@dataclass(slots=True, eq=False)
+class ForEach(Value):
+    """``for pattern in values`` over anything but a range."""
+
+    pattern: "Pattern"
+    iterable: Value
+    body: Value
+
+
+@dataclass(slots=True, eq=False)
+class Quantify(Value):
+    """``forall`` (or ``exists``) ``pattern in values { condition }``."""
+
+    universal: bool
+    pattern: "Pattern"
+    iterable: Value
+    body: Value
 
 
 @dataclass(slots=True, eq=False)
@@ -130,6 +283,81 @@ class Trap(Value):
     message: str
 
 
+# -- patterns --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Pattern:
+    """What a value is compared with; *type* is the type of that value."""
+
+    type: Type
+    start: int
+
+
+@dataclass(slots=True, eq=False)
+class AnyPattern(Pattern):
+    """``_``."""
+
+
+@dataclass(slots=True, eq=False)
+class BindPattern(Pattern):
+    local: Local
+
+
+@dataclass(slots=True, eq=False)
+class LiteralPattern(Pattern):
+    value: Value
+
+
+@dataclass(slots=True, eq=False)
+class RangePattern(Pattern):
+    low: Value
+    high: Value
+    inclusive: bool
+
+
+@dataclass(slots=True, eq=False)
+class VariantPattern(Pattern):
+    variant: str
+    payload: list[Pattern]
+
+
+@dataclass(slots=True, eq=False)
+class FieldsPattern(Pattern):
+    """A gene by its fields; those that are not named match anything."""
+
+    fields: dict[str, Pattern]
+
+
+@dataclass(slots=True, eq=False)
+class TuplePattern(Pattern):
+    items: list[Pattern]
+
+
+@dataclass(slots=True, eq=False)
+class ListPattern(Pattern):
+    """*rest* is the place of ``..`` among the items (-1: none), *rest_local* what it binds."""
+
+    items: list[Pattern]
+    rest: int
+    rest_local: Local | None
+
+
+@dataclass(slots=True, eq=False)
+class AlternativePattern(Pattern):
+    patterns: list[Pattern]
+
+
+@dataclass(slots=True, eq=False)
+class Arm:
+    pattern: Pattern
+    guard: Value | None
+    body: Value
+
+
+# -- declarations ----------------------------------------------------------------------------------
+
+
 @dataclass(slots=True, eq=False)
 class Function:
     """A function with a body, or (body None) one that the host gives."""
@@ -139,7 +367,7 @@ class Function:
     result: Type
     body: Value | None
     start: int
-    private: bool
+    generics: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -69,14 +69,25 @@ class GenericOf(Type):
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
 class Variable(Type):
-    """Not known yet."""
+    """Not known yet. `bound` is what it turned out to be; `dolbuild.analysis.unify` binds it, once."""
 
-    number: int
+    __slots__ = ("bound",)
+
+    def __init__(self) -> None:
+        self.bound: Type | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
-        return "_"
+        return "_" if self.bound is None else str(self.bound)
 
 
 INT8, INT16, INT32, INT64 = (Primitive(f"Int{bits}") for bits in (8, 16, 32, 64))
@@ -94,8 +105,12 @@ PRIMITIVES = {
         INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FLOAT32, FLOAT64, BOOL, CHAR, STRING, VOID
     )
 }  # fmt: skip
-ARITY = {"Option": 1, "Result": 2, "List": 1, "Map": 2, "Set": 1}
-"""Built-in generic types with the number of their arguments."""
+ARITY = {"Option": 1, "Result": 2, "List": 1, "Map": 2, "Set": 1, "Error": 0}
+"""Built-in types with a declaration in ``surface.dol``, and the number of their arguments."""
+
+ERROR = Named("Error")
+RANGE = "Range"
+"""Symbol of the type of ``a..b``, which has no name in the language."""
 
 
 @dataclass(frozen=True, slots=True)

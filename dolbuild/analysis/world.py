@@ -74,7 +74,15 @@ class Hidden:
     visibility: Visibility
 
 
-Found = Item | Scope | Missing | Hidden | Unresolved
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """A name that several imports of everything bring."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+
+
+Found = Item | Scope | Missing | Hidden | Ambiguous | Unresolved
 
 
 def symbol(scope: Scope, name: str) -> str:
@@ -130,7 +138,7 @@ class World:
     def _member(self, scope: Scope, name: str, viewer: Scope, seen: frozenset[tuple[Scope, str]]) -> Found:
         if (scope, name) in seen:
             return Missing(scope, name)
-        interface = self._interface(scope)
+        interface = self.interface(scope)
         if interface is None:
             return Missing(scope, name, broken=True)
         own = interface["items"].get(name)
@@ -146,12 +154,22 @@ class World:
                 return Scope(scope.module, (*scope.inner, name))
             return Hidden(scope, name, visibility)
         seen = seen | {(scope, name)}
+        everything: list[Found] = []
         for use in interface["uses"]:
             if not may_see(Visibility(use["vis"]), scope, viewer):
                 continue
             found = self._through(use, scope, name, viewer, seen)
-            if found is not None and not isinstance(found, Missing):
+            if found is None or isinstance(found, Missing):
+                continue
+            if not use["all"]:
                 return found
+            if found not in everything:
+                everything.append(found)
+        if everything:
+            usable = [found for found in everything if isinstance(found, Item | Scope)]
+            if len(usable) > 1:
+                return Ambiguous(name, tuple(f.scope if isinstance(f, Item) else f for f in usable))
+            return usable[0] if usable else everything[0]
         root = self.interfaces.get(scope.module)
         return Missing(scope, name, bool(root and root["broken"]), self._names(interface, scope, viewer))
 
@@ -172,7 +190,8 @@ class World:
             at = self._member(at, part, scope, seen)  # who re-exports must itself be allowed to see it
         return at
 
-    def _interface(self, scope: Scope) -> Json | None:
+    def interface(self, scope: Scope) -> Json | None:
+        """The interface of a module or inline module."""
         interface = self.interfaces.get(scope.module)
         for name in scope.inner:
             if interface is None:
@@ -237,11 +256,11 @@ class World:
             return ty.GenericOf(path)
         if path in ty.PRIMITIVES and not arguments:
             return ty.PRIMITIVES[path]
-        if ty.ARITY.get(path) == len(arguments):
-            return ty.Named(path, arguments)
         if path == "Fun" and arguments:
             return ty.FunctionOf(arguments[:-1], arguments[-1])
-        found = self.type_item(path, scope)
+        found = self.type_item(path, scope) if scope.module in self.interfaces else Missing(scope, path)
+        if isinstance(found, Missing) and ty.ARITY.get(path) == len(arguments):
+            return ty.Named(path, arguments)
         if not isinstance(found, Item):
             return Missing(scope, path, isinstance(found, Missing) and found.broken)
         if found.kind == "alias":
@@ -250,9 +269,26 @@ class World:
             if isinstance(aliased, Missing):
                 return aliased
             return substitute(aliased, dict(zip(names, arguments, strict=False)))
-        if found.kind in ("gene", "trait"):
-            return ty.Named(found.symbol, arguments)
+        if found.kind in ("gene", "trait", "system"):
+            return self._applied(found, arguments, scope, path)
         return Missing(scope, path)
+
+    def _applied(self, found: Item, arguments: tuple[ty.Type, ...], scope: Scope, path: str) -> ty.Type | Missing:
+        """A declared type with its arguments; those left out take their defaults."""
+        generics = found.value["generics"]
+        if len(arguments) > len(generics):
+            return Missing(scope, path)
+        names = frozenset(generic[0] for generic in generics)
+        given = list(arguments)
+        for _, _, default in generics[len(arguments) :]:
+            if default is None:
+                return Missing(scope, path)
+            type_ = self.type_of(default, found.scope, names)
+            if isinstance(type_, Missing):
+                return type_
+            by_name = {generic[0]: type_ for generic, type_ in zip(generics, given, strict=False)}
+            given.append(substitute(type_, by_name))
+        return ty.Named(found.symbol, tuple(given))
 
     def type_item(self, path: str, scope: Scope) -> Found:
         """The declaration that a written type path leads to from inside *scope*."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dolbuild.analysis import types as ty
+from dolbuild.analysis.unify import known
 
 I32, I64, F32, F64, REF = "i32", "i64", "f32", "f64", "ref"
 """Value types. ``ref`` is an address of an object: an i32 that a collector must know of."""
@@ -70,6 +71,8 @@ class Unit:
 
     functions: list[Function] = field(default_factory=list)
     data: dict[str, bytes] = field(default_factory=dict)
+    unsupported: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Functions that cannot be compiled yet: the source offset, and what in them it is."""
 
 
 NOP = Code("nop")
@@ -84,6 +87,7 @@ _ONE_SLOT: dict[ty.Type, str] = {
 
 def slots(type_: ty.Type) -> tuple[str, ...]:
     """The value types that a value of *type_* is made of; ``Void`` has none."""
+    type_ = known(type_)
     slot = _ONE_SLOT.get(type_)
     if slot is not None:
         return (slot,)

@@ -47,6 +47,14 @@ class MissingSymbol(Exception):
         self.wanted_by = wanted_by
 
 
+class CannotLink(Exception):
+    """A function that is reached and cannot be compiled yet; carries its symbol."""
+
+    def __init__(self, symbol: Symbol) -> None:
+        super().__init__(symbol.name)
+        self.symbol = symbol
+
+
 def reach(roots: tuple[Root, ...], find: SymbolTable) -> list[Symbol]:
     """All symbols that the roots reach, in the order of their names."""
     found: dict[str, Symbol] = {}
@@ -58,6 +66,8 @@ def reach(roots: tuple[Root, ...], find: SymbolTable) -> list[Symbol]:
         symbol = find(name)
         if symbol is None:
             raise MissingSymbol(name, wanted_by)
+        if symbol.kind == "unsupported":
+            raise CannotLink(symbol)
         found[name] = symbol
         waiting += [(reference, name) for reference in symbol.references if reference not in found]
     return [found[name] for name in sorted(found)]

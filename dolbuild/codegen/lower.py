@@ -9,10 +9,13 @@ from typing import Any
 
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
+from dolbuild.analysis.unify import known, resolve
 from dolbuild.codegen import operations
 from dolbuild.codegen.frame import Frame, Options, negate, sequence
 from dolbuild.codegen.ir import I32, I64, NOP, UNREACHABLE, Code, Function, Unit, slots
+from dolbuild.codegen.matching import lower_match
 from dolbuild.codegen.tables import powers_of_ten
+from dolbuild.codegen.unsupported import Unsupported
 
 
 def lower(module: v.Module, options: Options) -> Unit:
@@ -20,12 +23,18 @@ def lower(module: v.Module, options: Options) -> Unit:
     unit = Unit()
     constants = {constant.symbol: constant for constant in module.constants}
     for function in module.functions:
-        if function.body is not None:
-            unit.functions.append(_Lowering(unit, options, constants, function).run(function.body))
+        if function.body is None:
+            continue
+        try:
+            if function.generics:
+                raise Unsupported(function.start, "a generic function")
+            unit.functions.append(Lowering(unit, options, constants, function).run(function.body))
+        except Unsupported as problem:
+            unit.unsupported[function.symbol] = (problem.start, problem.what)
     return unit
 
 
-class _Lowering(Frame):
+class Lowering(Frame):
     """The lowering of one function: code for each kind of typed value."""
 
     def __init__(self, unit: Unit, options: Options, constants: dict[str, v.Constant], function: v.Function) -> None:
@@ -66,11 +75,14 @@ class _Lowering(Frame):
 
     def after(self, value: v.Value, code: Code) -> Code:
         """Where *value* does not come back, tell WebAssembly so."""
-        return sequence((code, UNREACHABLE)) if value.type == ty.NEVER else code
+        return sequence((code, UNREACHABLE)) if resolve(value.type) == ty.NEVER else code
 
     def value(self, value: v.Value) -> Code:
         """The value with its slots as results (none where control does not come back)."""
-        return _VALUES[type(value)](self, value)
+        lowered = _VALUES.get(type(value))
+        if lowered is None:
+            raise Unsupported(value.start, _DESCRIBED.get(type(value), "this expression"))
+        return lowered(self, value)
 
     def literal(self, value: v.Literal) -> Code:
         return self.constant(value.type, value.value)
@@ -97,25 +109,49 @@ class _Lowering(Frame):
         return Code("local.set", (code,), indices)
 
     def get_global(self, value: v.GetGlobal) -> Code:
-        known = self.constants.get(value.symbol)
-        if known is not None and not known.mutable:
-            return self.constant(known.type, known.value)
-        return Code("global.get", imm=value.symbol, results=slots(value.type))
+        constant = self.constants.get(value.symbol)
+        if constant is not None and not constant.mutable:
+            return self.constant(constant.type, constant.value)
+        results = slots(known(value.type))
+        if len(results) != 1:
+            raise Unsupported(value.start, "a variable of this type")
+        return Code("global.get", imm=value.symbol, results=results)
 
     def set_global(self, value: v.SetGlobal) -> Code:
         return Code("global.set", (self.value(value.value),), value.symbol)
 
     def call_function(self, value: v.CallFunction) -> Code:
-        arguments = tuple(self.value(argument) for argument in value.arguments)
-        code = Code("call", arguments, value.symbol, slots(value.type), value.start)
+        if value.types:
+            raise Unsupported(value.start, "a call of a generic function")
+        arguments: list[Code] = []
+        for argument in value.arguments:
+            if argument is None:
+                raise Unsupported(value.start, "a default argument")
+            arguments.append(self.value(argument))
+        code = Code("call", tuple(arguments), value.symbol, slots(known(value.type)), value.start)
         return self.after(value, code)
+
+    def make_variant(self, value: v.MakeVariant) -> Code:
+        if ty.argument_of(resolve(value.type), "Option") is None:
+            raise Unsupported(value.start, "a variant of a gene")
+        payload = [self.value(part) for part in value.payload]
+        return operations.option(known(value.type), payload)
+
+    def get_index(self, value: v.GetIndex) -> Code:
+        if resolve(value.value.type) != ty.list_of(ty.STRING):
+            raise Unsupported(value.start, "an index into this")
+        operands = (self.value(value.value), self.value(value.index))
+        return self.runtime("lists.get", operands, slots(known(value.type)), value.start)
+
+    def match(self, value: v.Match) -> Code:
+        return lower_match(self, value)
 
     def operation(self, value: v.Operation) -> Code:
         return operations.lower_operation(self, value, [self.value(operand) for operand in value.operands])
 
     def instruction(self, value: v.Instruction) -> Code:
         operands = tuple(self.value(operand) for operand in value.operands)
-        results = slots(value.type)
+        results = slots(known(value.type))
         if value.name in ("address_of", "string_at", "list_address", "list_at"):
             return Code("seq", operands, results=results)
         if value.name == "powers_of_ten":
@@ -131,7 +167,7 @@ class _Lowering(Frame):
         return operations.convert(self, self.value(value.value), value.value.type, value.type)
 
     def conditional(self, value: v.Conditional) -> Code:
-        results = slots(value.type)
+        results = slots(known(value.type))
         if not results:
             return self.effect(value)
         condition = self.value(value.condition)
@@ -142,7 +178,7 @@ class _Lowering(Frame):
         if not value.values:
             return NOP
         *front, last = value.values
-        code = self.value(last) if slots(value.type) else self.effect(last)
+        code = self.value(last) if slots(known(value.type)) else self.effect(last)
         return sequence((*(self.effect(part) for part in front), code))
 
     def loop(self, value: v.Loop) -> Code:
@@ -181,21 +217,45 @@ class _Lowering(Frame):
         return sequence((self.runtime("traps.panic", (message,), (), value.start), UNREACHABLE))
 
 
-_VALUES: dict[type, Callable[[_Lowering, Any], Code]] = {
-    v.Literal: _Lowering.literal,
-    v.GetLocal: _Lowering.get_local,
-    v.SetLocal: _Lowering.set_local,
-    v.GetGlobal: _Lowering.get_global,
-    v.SetGlobal: _Lowering.set_global,
-    v.CallFunction: _Lowering.call_function,
-    v.Operation: _Lowering.operation,
-    v.Instruction: _Lowering.instruction,
-    v.Convert: _Lowering.convert,
-    v.Conditional: _Lowering.conditional,
-    v.Sequence: _Lowering.sequence,
-    v.Loop: _Lowering.loop,
-    v.Break: _Lowering.break_,
-    v.Continue: _Lowering.continue_,
-    v.Return: _Lowering.return_,
-    v.Trap: _Lowering.trap,
+_VALUES: dict[type, Callable[[Lowering, Any], Code]] = {
+    v.Literal: Lowering.literal,
+    v.GetLocal: Lowering.get_local,
+    v.SetLocal: Lowering.set_local,
+    v.GetGlobal: Lowering.get_global,
+    v.SetGlobal: Lowering.set_global,
+    v.CallFunction: Lowering.call_function,
+    v.Operation: Lowering.operation,
+    v.Instruction: Lowering.instruction,
+    v.Convert: Lowering.convert,
+    v.Conditional: Lowering.conditional,
+    v.Sequence: Lowering.sequence,
+    v.Loop: Lowering.loop,
+    v.Break: Lowering.break_,
+    v.Continue: Lowering.continue_,
+    v.Return: Lowering.return_,
+    v.Trap: Lowering.trap,
+    v.MakeVariant: Lowering.make_variant,
+    v.GetIndex: Lowering.get_index,
+    v.Match: Lowering.match,
 }
+
+_DESCRIBED: dict[type, str] = {
+    v.MakeTuple: "a tuple",
+    v.MakeList: "a list literal",
+    v.MakeRecord: "a record",
+    v.MakeGene: "a gene's construction",
+    v.MakeRange: "a range outside of `for`",
+    v.MakeDynamic: "a trait used as a type",
+    v.MakeJson: "a Json literal",
+    v.GetField: "a field",
+    v.SetField: "an assignment to a field",
+    v.SetIndex: "an assignment to an element",
+    v.Closure: "a closure",
+    v.CallValue: "a call of a function value",
+    v.CallTrait: "a call of a trait's function",
+    v.FunctionReference: "a function as a value",
+    v.Attempt: "`?`",
+    v.ForEach: "`for` over anything but a range",
+    v.Quantify: "`forall`",
+}
+"""What is in the language and cannot be compiled yet."""

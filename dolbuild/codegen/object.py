@@ -22,7 +22,8 @@ Json = dict[str, Any]
 class Symbol:
     """One thing that a link can reach.
 
-    *kind*: ``function``, ``import`` (the host gives it), ``global`` or ``data``. *references* are the
+    *kind*: ``function``, ``import`` (the host gives it), ``global``, ``data``, or ``unsupported`` (it cannot
+    be compiled yet; its value says what in it). *references* are the
     symbols that it needs. *digest* covers everything here but the name of its file's module.
     """
 
@@ -81,6 +82,13 @@ def import_symbol(name: str, signature: tuple[tuple[str, ...], tuple[str, ...]])
     return Symbol(name, "import", _digest("import", signature), (), signature)
 
 
+def unsupported_symbol(name: str, file: str, line: int, what: str) -> Symbol:
+    """A function that cannot be compiled yet; a link that reaches it says so."""
+    return Symbol(
+        name, "unsupported", _digest("unsupported", what, line), (), file=file, lines=((0, line),), value=what
+    )
+
+
 def data_symbol(name: str, data: bytes) -> Symbol:
     return Symbol(name, "data", _digest("data", data), (), body=data)
 
@@ -111,6 +119,8 @@ def dump(object_: Object) -> bytes:
             entry["relocs"] = [[r.offset, r.kind, r.symbol] for r in symbol.relocations]
             entry["lines"] = [list(line) for line in symbol.lines]
             entry["file"] = symbol.file
+        elif symbol.kind == "unsupported":
+            entry |= {"lines": [list(line) for line in symbol.lines], "file": symbol.file, "value": symbol.value}
         elif symbol.kind == "global":
             value = repr(symbol.value) if isinstance(symbol.value, float) else symbol.value
             entry |= {"type": symbol.type, "value": value, "mutable": symbol.mutable}

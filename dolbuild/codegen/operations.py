@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
+from dolbuild.analysis.unify import known
 from dolbuild.codegen.frame import Frame, multi, negate, sequence
 from dolbuild.codegen.ir import F32, F64, I32, I64, REF, UNREACHABLE, Code, is_nullable, slots
+from dolbuild.codegen.unsupported import Unsupported
 
 KINDS = {
     str(type_): number
@@ -17,30 +19,41 @@ KINDS = {
 """Numbers of the integer types, as the runtime's trap messages know them (``traps.dol``)."""
 
 _SYMBOLS = {"add": 0, "sub": 1, "mul": 2, "neg": 3, "abs": 4, "div": 5, "rem": 6, "pow": 7}
+_NOT_YET = frozenset(("sum", "len", "any", "all", "assert_err"))
 _BITWISE = frozenset(("and", "or", "xor"))
 _ORDER = frozenset(("lt", "le", "gt", "ge"))
 _FLOAT_UNARY = frozenset(("floor", "ceil", "nearest", "trunc", "sqrt", "abs"))
+_FLOAT_NAMES = {"round": "nearest"}
 
 
 def lower_operation(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     """Code for one operation, its operands given as code."""
     name = value.name
+    owner, _, member = name.partition(".")
+    if owner in ("Integer", "Float") and member:
+        name = member if owner == "Integer" else f"float.{_FLOAT_NAMES.get(member, member)}"
     special = _SPECIAL.get(name)
     if special is not None:
         return special(f, value, operands)
-    type_ = value.operands[0].type
+    type_ = _type(value.operands[0])
     if name in ("eq", "ne"):
         return equality(f, name, type_, operands[0], operands[1], value.start)
     if name in _ORDER:
         return order(f, name, type_, operands[0], operands[1], value.start)
     if name.startswith("float."):
         return _float_operation(name[6:], type_, operands)
-    if type_ in ty.FLOATS:
+    if type_ in ty.FLOATS and name in _SYMBOLS:
         prefix = slots(type_)[0]
         return Code(f"{prefix}.{name}", tuple(operands), results=(prefix,))
-    if type_ == ty.BOOL:
+    if type_ == ty.BOOL and name in _BITWISE:
         return Code(f"i32.{name}", tuple(operands), results=(I32,))
+    if type_ not in ty.INTEGERS or "." in name or name in _NOT_YET:
+        raise Unsupported(value.start, f"`{name}`")
     return integer(f, name, type_, operands, value.start)
+
+
+def _type(value: v.Value) -> ty.Type:
+    return known(value.type)
 
 
 # -- integers --------------------------------------------------------------------------------------
@@ -221,11 +234,12 @@ def equality(f: Frame, name: str, type_: ty.Type, a: Code, b: Code, start: int) 
     if not kinds:
         return sequence((a, b, _constant(I32, int(name == "eq"))))
     item = ty.argument_of(type_, "Option")
-    assert item is not None, type_
+    if item is None:
+        raise Unsupported(start, f"a comparison of `{type_}`")
     keep_a, at_a = f.keep(a)
     keep_b, at_b = f.keep(b)
-    first, second = _is_some(f, type_, at_a), _is_some(f, type_, at_b)
-    payloads = equality(f, "eq", item, _payload(f, type_, at_a), _payload(f, type_, at_b), start)
+    first, second = is_some(f, type_, at_a), is_some(f, type_, at_b)
+    payloads = equality(f, "eq", item, payload(f, type_, at_a), payload(f, type_, at_b), start)
     both = Code("i32.and", (first, second), results=(I32,))
     neither = Code("i32.eqz", (Code("i32.or", (first, second), results=(I32,)),), results=(I32,))
     same = sequence((keep_a, keep_b, Code("if", (both, payloads, neither), results=(I32,))))
@@ -310,38 +324,37 @@ def to_string(f: Frame, type_: ty.Type, code: Code, start: int, quoted: bool = F
         function = "text.quoted_character" if quoted else "text.character"
         return f.runtime(function, (code,), (REF,), start)
     item = ty.argument_of(type_, "Option")
-    if item is None:
+    if type_ == ty.VOID:
         return sequence((code, f.string("()")))
+    if item is None:
+        raise Unsupported(start, f"`to_string` of `{type_}`")
     keep, at = f.keep(code)
-    inner = to_string(f, item, _payload(f, type_, at), start, quoted=True)
+    inner = to_string(f, item, payload(f, type_, at), start, quoted=True)
     some = f.runtime("text.some", (inner,), (REF,), start)
-    choice = Code("if", (_is_some(f, type_, at), some, f.string("None")), results=(REF,))
+    choice = Code("if", (is_some(f, type_, at), some, f.string("None")), results=(REF,))
     return sequence((keep, choice))
 
 
 # -- Option ----------------------------------------------------------------------------------------
 
 
-def _is_some(f: Frame, type_: ty.Type, at: tuple[int, ...]) -> Code:
+def is_some(f: Frame, type_: ty.Type, at: tuple[int, ...]) -> Code:
     first = f.get(at[:1])
     if is_nullable(type_):
         return Code("i32.ne", (first, _constant(I32, 0)), results=(I32,))
     return first
 
 
-def _payload(f: Frame, type_: ty.Type, at: tuple[int, ...]) -> Code:
+def payload(f: Frame, type_: ty.Type, at: tuple[int, ...]) -> Code:
     held = at if is_nullable(type_) else at[1:]
     return f.get(held) if held else multi(())
 
 
-def _some(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    if not operands[0].results and value.operands[0].type == ty.NEVER:
-        return operands[0]
-    return operands[0] if is_nullable(value.type) else multi((_constant(I32, 1), operands[0]))
-
-
-def _none(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    zeros = tuple(Code(f"{_number(slot)}.const", imm=0, results=(slot,)) for slot in slots(value.type))
+def option(type_: ty.Type, payload: list[Code]) -> Code:
+    """``Some(payload)``, or ``None`` without one."""
+    if payload:
+        return payload[0] if is_nullable(type_) else multi((_constant(I32, 1), payload[0]))
+    zeros = tuple(Code(f"{_number(slot)}.const", imm=0, results=(slot,)) for slot in slots(type_))
     return zeros[0] if len(zeros) == 1 else multi(zeros)
 
 
@@ -351,32 +364,27 @@ def _number(slot: str) -> str:
 
 def _option_test(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     keep, at = f.keep(operands[0])
-    test = _is_some(f, value.operands[0].type, at)
-    return sequence((keep, test if value.name == "option.is_some" else negate(test)))
-
-
-def _option_payload(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    keep, at = f.keep(operands[0])
-    return sequence((keep, _payload(f, value.operands[0].type, at)))
+    test = is_some(f, _type(value.operands[0]), at)
+    return sequence((keep, test if value.name == "Option.is_some" else negate(test)))
 
 
 def _unwrap(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    type_ = value.operands[0].type
+    type_ = _type(value.operands[0])
     keep, at = f.keep(operands[0])
     message = f.string("unwrap of None")
     trap = sequence((f.runtime("traps.panic", (message,), (), value.start), UNREACHABLE))
-    return sequence((keep, Code("if", (negate(_is_some(f, type_, at)), trap)), _payload(f, type_, at)))
+    return sequence((keep, Code("if", (negate(is_some(f, type_, at)), trap)), payload(f, type_, at)))
 
 
 def _unwrap_or(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     """Both sides are evaluated, as arguments are."""
-    type_ = value.operands[0].type
+    type_ = _type(value.operands[0])
     keep, at = f.keep(operands[0])
     keep_default, default = f.keep(operands[1])
     choice = Code(
         "if",
-        (_is_some(f, type_, at), _payload(f, type_, at), f.get(default) if default else multi(())),
-        results=slots(value.type),
+        (is_some(f, type_, at), payload(f, type_, at), f.get(default) if default else multi(())),
+        results=slots(known(value.type)),
     )
     return sequence((keep, keep_default, choice))
 
@@ -391,7 +399,7 @@ def _assert(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
 
 
 def _assert_equal(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    type_ = value.operands[0].type
+    type_ = _type(value.operands[0])
     keep_a, a = f.keep(operands[0])
     keep_b, b = f.keep(operands[1])
 
@@ -410,7 +418,7 @@ def _float_operation(name: str, type_: ty.Type, operands: list[Code]) -> Code:
     prefix = slots(type_)[0]
     if name in _FLOAT_UNARY or name in ("min", "max"):
         return Code(f"{prefix}.{name}", tuple(operands), results=(prefix,))
-    raise AssertionError(name)
+    raise Unsupported(-1, f"`{name}` of a float")
 
 
 def _is_nan(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
@@ -420,7 +428,7 @@ def _is_nan(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
 
 
 def _float_negate(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    type_ = value.operands[0].type
+    type_ = _type(value.operands[0])
     if type_ in ty.FLOATS:
         prefix = slots(type_)[0]
         return Code(f"{prefix}.neg", (operands[0],), results=(prefix,))
@@ -436,7 +444,7 @@ def _call(name: str, results: tuple[str, ...]) -> Callable[[Frame, v.Operation, 
 
 def _parse(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     """Text as an Option of an integer type: the runtime knows 64 bits and the limit."""
-    item = ty.argument_of(value.type, "Option")
+    item = ty.argument_of(known(value.type), "Option")
     assert item is not None
     kind = ty.INTEGERS[item]
     function = "text.parse_signed" if kind.signed else "text.parse_unsigned"
@@ -449,30 +457,22 @@ def _parse(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     return sequence((keep, multi((f.get((tag,)), narrow))))
 
 
-def _list_get(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    """An element of a List whose elements are references."""
-    assert slots(value.type) == (REF,), value.type
-    return f.runtime("lists.get", tuple(operands), (REF,), value.start)
-
-
 _SPECIAL: dict[str, Callable[[Frame, v.Operation, list[Code]], Code]] = {
     "not": lambda f, value, operands: negate(operands[0]),
     "neg": _float_negate,
-    "to_string": lambda f, value, operands: to_string(f, value.operands[0].type, operands[0], value.start),
+    "to_string": lambda f, value, operands: to_string(f, _type(value.operands[0]), operands[0], value.start),
     "string.concat": _call("strings.concat", (REF,)),
-    "string.len": _call("strings.length", (I64,)),
-    "string.parse": _parse,
-    "string.is_empty": _call("strings.is_empty", (I32,)),
-    "list.len": _call("lists.length", (I64,)),
-    "list.is_empty": _call("lists.is_empty", (I32,)),
-    "list.get": _list_get,
-    "option.some": _some,
-    "option.none": _none,
-    "option.is_some": _option_test,
-    "option.is_none": _option_test,
-    "option.payload": _option_payload,
-    "option.unwrap": _unwrap,
-    "option.unwrap_or": _unwrap_or,
+    "String.len": _call("strings.length", (I64,)),
+    "String.parse": _parse,
+    "String.length": _call("strings.length", (I64,)),
+    "List.length": _call("lists.length", (I64,)),
+    "String.is_empty": _call("strings.is_empty", (I32,)),
+    "List.len": _call("lists.length", (I64,)),
+    "List.is_empty": _call("lists.is_empty", (I32,)),
+    "Option.is_some": _option_test,
+    "Option.is_none": _option_test,
+    "Option.unwrap": _unwrap,
+    "Option.unwrap_or": _unwrap_or,
     "assert": _assert,
     "assert_eq": _assert_equal,
     "assert_ne": _assert_equal,

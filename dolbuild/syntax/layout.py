@@ -336,7 +336,7 @@ class Layout:
         kind = token.type
         if kind == "NAME" or not token.value[0].isalpha() or kind in ("EXEGESIS", "INT", "FLOAT"):
             return kind
-        if index and self.raw[index - 1].type in ("DOT", "USE"):
+        if index and self.raw[index - 1].type in ("DOT", "USE", "FUN"):
             return "NAME"
         if token.value not in SOFT_KEYWORDS:
             return kind

@@ -10,7 +10,7 @@ from dolbuild.syntax.parser import parse
 from dolbuild.syntax.tokens import scan
 from tests.support.workspaces import EXAMPLES
 
-BLOCKS = sorted((Path(__file__).parents[1] / "spec").glob("*.dol"))
+BLOCKS = sorted((Path(__file__).parents[1] / "spec" / "blocks").glob("*.dol"))
 
 
 def test_there_are_24_blocks() -> None:

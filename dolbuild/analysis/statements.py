@@ -1,0 +1,698 @@
+"""Statements and control flow: the top layer of the checking of bodies."""
+
+from dolbuild.analysis import typed as v
+from dolbuild.analysis import types as ty
+from dolbuild.analysis.body import is_unknown, show
+from dolbuild.analysis.context import did_you_mean
+from dolbuild.analysis.declarations import Gene
+from dolbuild.analysis.matching import Matching, joined
+from dolbuild.analysis.operators import ARITHMETIC, is_literal
+from dolbuild.analysis.targets import Failed, GlobalTarget, TypeTarget
+from dolbuild.analysis.unify import has_variable, known, resolve, unify
+from dolbuild.analysis.world import substitute
+from dolbuild.source import Span
+from dolbuild.syntax import tree as t
+
+JSON_PACKAGE = "@univrs/json/"
+"""Literals become values of the type ``Json`` of this package where one is expected."""
+
+
+class Body(Matching):
+    """The checker of one body."""
+
+    # -- entry points -----------------------------------------------------------------------------
+
+    def function(self, parameters: list[v.Local], body: t.Block) -> v.Value:
+        """The whole body: its last expression is the result, if it has one."""
+        for parameter in parameters:
+            self.scopes[0][parameter.name] = parameter
+        if self.this is not None:
+            itself = self.scopes[0].get("self") or v.Local("self", self.this, False)
+            self.scopes[0]["self"] = self.scopes[0]["this"] = itself
+        value = self.block(body, self.result)
+        if self.result != ty.VOID and resolve(value.type) == ty.VOID and self.result != ty.UNKNOWN:
+            if not body.statements:
+                message = f"this function has no body, but gives {show(self.result)}"
+                self.context.report(body, "E0307", message, "write `...` for a body that is still to come")
+            else:
+                message = f"not every way through this function gives {show(self.result)}"
+                end = Span(body.end - 1, body.end)
+                self.context.report(end, "E0307", message, "end it with a value or a `return`")
+        self.settle()
+        return value
+
+    def condition(self, body: t.Block) -> v.Value:
+        """A constraint or law: a block that says yes or no. Without a statement it says yes."""
+        if self.this is not None:
+            itself = v.Local("self", self.this, False)
+            self.scopes[0]["self"] = self.scopes[0]["this"] = itself
+        statements = [s for s in body.statements if not isinstance(s, t.Exegesis)]
+        if not statements:
+            return v.Literal(ty.BOOL, body.start, True)
+        value = self.block(body, ty.BOOL)
+        if resolve(value.type) == ty.VOID:
+            self.context.report(statements[-1], "E0301", "expected `Bool`: a constraint says yes or no")
+        self.settle()
+        return value
+
+    def settle(self) -> None:
+        """Report what had to be known by now and is not. Once for each place."""
+        places: set[int] = set()
+        for node, type_, message in self.pending:
+            if has_variable(type_) and node.start not in places:
+                places.add(node.start)
+                hint = "declare the type, for example `x: Option<Int64> = ...`"
+                self.context.report(node, "E0305", message, hint)
+        self.pending.clear()
+
+    # -- statements -------------------------------------------------------------------------------
+
+    def block(self, block: t.Block, expected: ty.Type | None = None) -> v.Value:
+        self.scopes.append({})
+        values: list[v.Value] = []
+        last = len(block.statements) - 1
+        stopped = False
+        for index, statement in enumerate(block.statements):
+            if stopped:
+                self.context.report(statement, "W0302", "this is never reached")
+                break
+            is_value = index == last and not _lacks_else(statement)
+            value = self.statement(statement, expected if is_value else ty.VOID)
+            values.append(value)
+            stopped = resolve(value.type) == ty.NEVER
+        self.scopes.pop()
+        if len(values) == 1:
+            return values[0]
+        type_ = values[-1].type if values else ty.VOID
+        return v.Sequence(type_, block.start, values) if values else v.Literal(ty.VOID, block.start, None)
+
+    def statement(self, node: t.Node, expected: ty.Type | None) -> v.Value:
+        """One statement; *expected* is `VOID` where its value is not used."""
+        match node:
+            case t.Assign():
+                return self.assign(node)
+            case t.Declare():
+                return self.declare(node)
+            case t.Exegesis():
+                return v.Literal(ty.VOID, node.start, None)
+            case t.Expression():
+                if expected is not None and resolve(expected) == ty.VOID:
+                    return self.infer(node, statement=True)
+                return self.infer(node) if expected is None else self.check(node, expected)
+            case _:
+                return self.wrong(node, "E0112", "this cannot stand inside of a function")
+
+    def assign(self, node: t.Assign) -> v.Value:
+        target = node.target
+        match target:
+            case t.Name(name=name):
+                local = self.local(name)
+                return self.assign_name(node, name) if local is None else self.assign_local(node, target, local)
+            case t.Member():
+                return self.assign_field(node, target)
+            case t.Index():
+                return self.assign_index(node, target)
+            case _:
+                self.infer(node.value)
+                return self.wrong(target, "E0308", "nothing can be assigned to this")
+
+    def assigned(self, node: t.Assign, current: v.Value) -> v.Value:
+        """The new value of something that has a type already."""
+        if not node.operator:
+            return self.check(node.value, current.type)
+        value = self.operation(node, node.operator, current, node.value)
+        return self.fit(value, current.type, node.value)
+
+    def assign_name(self, node: t.Assign, name: str) -> v.Value:
+        found = self.context.name(name)
+        target = None
+        if self.context.is_found(found):
+            target = self.target(node.target)
+        if isinstance(target, GlobalTarget):
+            if target.item.kind != "variable":
+                return self.unchangeable(node, f"`{name}` is a {target.item.kind} and cannot be changed")
+            current = self.global_value(node.target, target.item)
+            return v.SetGlobal(ty.VOID, node.start, target.item.symbol, self.assigned(node, current))
+        if target is not None and not isinstance(target, Failed):
+            kind = "type" if isinstance(target, TypeTarget) else type(target).__name__.removesuffix("Target").lower()
+            return self.unchangeable(node, f"`{name}` is a {kind} and cannot be changed")
+        if node.operator:
+            self.unknown_name(node.target, name)
+            return self.unknown(node)
+        return self.bind(node, name, self.infer(node.value), mutable=True)
+
+    def unchangeable(self, node: t.Assign, message: str, hint: str = "") -> v.Value:
+        self.infer(node.value)
+        return self.wrong(node.target, "E0308", message, hint)
+
+    def assign_local(self, node: t.Assign, target: t.Name, local: v.Local) -> v.Value:
+        if not local.mutable:
+            if local.name in ("self", "this"):
+                return self.unchangeable(node, f"`{target.name}` cannot be changed", "change its fields instead")
+            hint = f"declare it with `var {local.name}` to change it"
+            self.context.report(target, "E0308", f"`{local.name}` cannot be changed", hint)
+        value = self.assigned(node, v.GetLocal(local.type, target.start, local))
+        return v.SetLocal(ty.VOID, node.start, local, value)
+
+    def assign_field(self, node: t.Assign, target: t.Member) -> v.Value:
+        inner = self.target(target)
+        if isinstance(inner, GlobalTarget):
+            if inner.item.kind != "variable":
+                return self.unchangeable(node, f"`{inner.item.name}` is a {inner.item.kind} and cannot be changed")
+            current = self.global_value(target, inner.item)
+            return v.SetGlobal(ty.VOID, node.start, inner.item.symbol, self.assigned(node, current))
+        if inner is not None:
+            return (
+                self.unchangeable(node, "this cannot be changed")
+                if not isinstance(inner, Failed)
+                else self.unknown(node)
+            )
+        receiver = self.infer(target.value)
+        if is_unknown(receiver):
+            return self.arguments_of(node)
+        type_ = self.field_type(receiver.type, target.name)
+        if type_ is None:
+            self.no_member(target, receiver)
+            return self.arguments_of(node)
+        if isinstance(resolve(receiver.type), ty.TupleOf | ty.RecordOf):
+            return self.unchangeable(node, "tuples and records are values: make a new one")
+        value = self.assigned(node, v.GetField(type_, target.start, receiver, target.name))
+        return v.SetField(ty.VOID, node.start, receiver, target.name, value)
+
+    def arguments_of(self, node: t.Assign) -> v.Value:
+        self.infer(node.value)
+        return self.unknown(node)
+
+    def assign_index(self, node: t.Assign, target: t.Index) -> v.Value:
+        current = self.index(target)
+        if not isinstance(current, v.GetIndex):
+            return self.arguments_of(node)
+        if resolve(current.value.type) == ty.STRING:
+            return self.unchangeable(node, "a String cannot be changed", "make a new one")
+        value = self.assigned(node, current)
+        return v.SetIndex(ty.VOID, node.start, current.value, current.index, value)
+
+    def declare(self, node: t.Declare) -> v.Value:
+        if node.type is not None:
+            type_ = self.type(node.type)
+            value = self.check(node.value, type_)
+        else:
+            value = self.infer(node.value)
+            type_ = value.type
+        mutable = node.keyword in ("", "var")
+        pattern = node.pattern
+        if isinstance(pattern, t.WildcardPattern):
+            return self.bind(node, "_", value, mutable, type_)
+        if isinstance(pattern, t.NamePattern) and len(pattern.path.parts) == 1:
+            return self.bind(node, pattern.path.parts[0], value, mutable, type_)
+        checked = self.pattern(pattern, type_)
+        self.exhaustive(pattern.span, type_, [checked], "pattern")
+        return v.Match(ty.VOID, node.start, value, [v.Arm(checked, None, v.Literal(ty.VOID, node.end, None))])
+
+    def bind(self, node: t.Node, name: str, value: v.Value, mutable: bool, type_: ty.Type | None = None) -> v.Value:
+        if resolve(value.type) == ty.VOID and name != "_":
+            self.context.report(node, "E0309", f"`{name}` would have no value: this gives Void")
+        local = self.declare_local(name, type_ if type_ is not None else value.type, mutable)
+        return v.SetLocal(ty.VOID, node.start, local, value)
+
+    # -- both directions --------------------------------------------------------------------------
+
+    def check(self, node: t.Node, expected: ty.Type) -> v.Value:
+        wanted = resolve(expected)
+        if self.is_json(wanted) and isinstance(node, _JSON_LITERALS):
+            return v.MakeJson(wanted, node.start, self.json_literal(node, wanted))
+        match node:
+            case t.Integer() | t.Float() | t.Unary(operator="-", operand=t.Integer() | t.Float()):
+                literal = self.number(node, wanted)
+                return literal if literal is not None else self.fit(self.own_number(node), expected, node)
+            case t.If():
+                return self.conditional(node, expected)
+            case t.Match():
+                return self.fit(self.match(node, expected), expected, node)
+            case t.Block():
+                return self.fit(self.block(node, expected), expected, node)
+            case t.SexBlock():
+                return self.fit(self.sex_block(node, expected), expected, node)
+            case t.Hole():
+                return self.hole(node, expected)
+            case t.Closure():
+                return self.fit(self.closure(node, expected), expected, node)
+            case t.ListLiteral():
+                return self.fit(self.list_literal(node, expected), expected, node)
+            case t.Tuple():
+                return self.fit(self.tuple_literal(node, expected), expected, node)
+            case t.Record():
+                return self.fit(self.record_literal(node, expected), expected, node)
+            case t.Call():
+                return self.fit(self.call(node, expected), expected, node)
+            case t.Member() | t.Name():
+                return self.fit(self.name_or_member(node, expected), expected, node)
+            case t.Binary(operator="|>"):
+                return self.fit(self.binary(node, expected), expected, node)
+            case t.Binary(operator=operator) if operator in ARITHMETIC and ty.is_numeric(wanted):
+                if is_literal(node.left) and is_literal(node.right):
+                    left = self.check(node.left, wanted)
+                    return self.fit(self.operation(node, operator, left, node.right), wanted, node)
+        return self.fit(self.infer(node), expected, node)
+
+    def infer(self, node: t.Node, statement: bool = False) -> v.Value:
+        match node:
+            case t.Integer() | t.Float():
+                return self.own_number(node)
+            case t.Boolean(value=value):
+                return v.Literal(ty.BOOL, node.start, value)
+            case t.String(value=text):
+                return v.Literal(ty.STRING, node.start, text)
+            case t.Char(value=scalar):
+                return v.Literal(ty.CHAR, node.start, scalar)
+            case t.Name() | t.Member():
+                return self.name_or_member(node, None)
+            case t.AtPath() | t.ApplyTypes():
+                target = self.target(node)
+                return self.unknown(node) if target is None else self.value_of(node, target, None)
+            case t.Unary():
+                return self.unary(node)
+            case t.Binary():
+                return self.binary(node)
+            case t.Cast():
+                return self.cast(node)
+            case t.Call():
+                return self.call(node)
+            case t.Index():
+                return self.index(node)
+            case t.Try():
+                return self.attempt(node)
+            case t.If():
+                return self.conditional(node, ty.VOID if statement else None)
+            case t.Match():
+                return self.match(node, ty.VOID if statement else None)
+            case t.Block():
+                return self.block(node, ty.VOID if statement else None)
+            case t.SexBlock():
+                return self.sex_block(node, ty.VOID if statement else None)
+            case t.While():
+                condition = self.check(node.condition, ty.BOOL)
+                return v.Loop(ty.VOID, node.start, condition, self.loop_body(node.body), None)
+            case t.Loop():
+                body = self.loop_body(node.body)
+                return v.Loop(ty.VOID if _has_break(node.body) else ty.NEVER, node.start, None, body, None)
+            case t.For():
+                return self.for_(node)
+            case t.Quantifier():
+                return self.quantifier(node)
+            case t.TypeQuantifier():
+                return self.type_quantifier(node)
+            case t.Return():
+                return self.return_(node)
+            case t.Break() | t.Continue():
+                return self.jump(node)
+            case t.Hole():
+                return self.hole(node, ty.VOID if statement else ty.NEVER)
+            case t.Tuple():
+                return self.tuple_literal(node, None)
+            case t.ListLiteral():
+                return self.list_literal(node, None)
+            case t.Record():
+                return self.record_literal(node, None)
+            case t.Construct():
+                return self.construct(node)
+            case t.Closure():
+                return self.closure(node, None)
+            case _:
+                return self.wrong(node, "E0112", "this cannot stand inside of a function")
+
+    def name_or_member(self, node: t.Name | t.Member, expected: ty.Type | None) -> v.Value:
+        if isinstance(node, t.Name):
+            local = self.local(node.name)
+            if local is not None:
+                return v.GetLocal(local.type, node.start, local)
+        target = self.target(node)
+        if target is not None:
+            return self.value_of(node, target, expected)
+        assert isinstance(node, t.Member)
+        return self.member(node, expected)
+
+    # -- making values ----------------------------------------------------------------------------
+
+    def is_json(self, type_: ty.Type) -> bool:
+        return isinstance(type_, ty.Named) and type_.symbol.startswith(JSON_PACKAGE) and type_.symbol.endswith(".Json")
+
+    def json_literal(self, node: t.Node, json: ty.Type) -> v.Value:
+        """A literal whose parts are Json, too."""
+        if isinstance(node, t.Record):
+            fields = {field.name: self.check(field.value, json) for field in node.fields}
+            type_ = ty.RecordOf(tuple((name, json) for name in fields))
+            return v.MakeRecord(type_, node.start, fields)
+        if isinstance(node, t.ListLiteral):
+            return v.MakeList(ty.list_of(json), node.start, [self.check(item, json) for item in node.items])
+        return self.infer(node)
+
+    def construct(self, node: t.Construct) -> v.Value:
+        """``Gene { field: value }``."""
+        target = self.target(node.type)
+        if not isinstance(target, TypeTarget):
+            if target is not None and not isinstance(target, Failed):
+                self.context.report(node.type, "E0207", "this is no gene, so nothing can be made of it here")
+            elif target is None:
+                self.context.report(node.type, "E0207", "this is a value, not a gene")
+            for field in node.fields:
+                self.infer(field.value)
+            return self.unknown(node)
+        type_ = resolve(target.type)
+        gene = self.declarations.gene(type_)
+        if gene is None or gene.variants is not None or not isinstance(type_, ty.Named):
+            if type_ != ty.UNKNOWN:
+                self.context.report(node.type, "E0207", f"{show(type_)} has no fields to give")
+            for field in node.fields:
+                self.infer(field.value)
+            return self.unknown(node)
+        return self.construct_gene(node, gene, type_)
+
+    def construct_gene(self, node: t.Construct, gene: Gene, type_: ty.Named) -> v.Value:
+        by_name = gene.by_name(type_)
+        given: dict[str, v.Value | None] = {}
+        for field in node.fields:
+            if field.name in given:
+                self.context.report(field, "E0209", f"`{field.name}` is given twice")
+            elif field.name not in gene.fields:
+                hint = did_you_mean(field.name, gene.fields)
+                place = Span(field.start, field.start + len(field.name))
+                self.context.report(place, "E0208", f"`{gene.name}` has no field `{field.name}`", hint)
+                self.infer(field.value)
+            else:
+                given[field.name] = self.check(field.value, substitute(gene.fields[field.name][0], by_name))
+        missing = [
+            name
+            for name, (kind, default) in gene.fields.items()
+            if name not in given and not default and not self.has_default(kind, set())
+        ]
+        if missing:
+            names = ", ".join(f"`{name}`" for name in missing)
+            self.context.report(node.type, "E0306", f"`{gene.name}` needs {names}")
+        for argument in type_.arguments:
+            self.must_be_known(node, argument, f"nothing here says what the types of this `{gene.name}` are")
+        return v.MakeGene(type_, node.start, {name: given.get(name) for name in gene.fields})
+
+    def closure(self, node: t.Closure, expected: ty.Type | None) -> v.Value:
+        wanted = resolve(expected) if expected is not None else None
+        signature = wanted if isinstance(wanted, ty.FunctionOf) else None
+        if signature is not None and len(signature.parameters) != len(node.parameters):
+            message = f"expected a function of {len(signature.parameters)}, found one of {len(node.parameters)}"
+            self.context.report(node, "E0301", message)
+            signature = None
+        self.scopes.append({})
+        parameters: list[v.Local] = []
+        for index, parameter in enumerate(node.parameters):
+            type_: ty.Type
+            if parameter.type is not None:
+                type_ = self.type(parameter.type)
+                if signature is not None and not unify(type_, signature.parameters[index]):
+                    self.mismatch(parameter, type_, signature.parameters[index])
+            else:
+                type_ = signature.parameters[index] if signature is not None else ty.Variable()
+                if signature is None:
+                    message = f"nothing here says what type `{parameter.name}` has"
+                    self.must_be_known(parameter, type_, message)
+            parameters.append(self.declare_local(parameter.name, type_))
+        result: ty.Type = signature.result if signature is not None else ty.Variable()
+        outer = self.result, self.loops
+        self.result, self.loops = result, 0
+        if resolve(result) == ty.VOID:
+            body = self.infer(node.body, statement=True)
+        elif isinstance(resolve(result), ty.Variable):
+            body = self.infer(node.body)
+            if resolve(body.type) not in (ty.NEVER, ty.UNKNOWN):
+                unify(result, body.type)
+        else:
+            body = self.check(node.body, result)
+        self.result, self.loops = outer
+        self.scopes.pop()
+        type_of = ty.FunctionOf(tuple(parameter.type for parameter in parameters), result)
+        return v.Closure(type_of, node.start, parameters, body)
+
+    def index(self, node: t.Index) -> v.Value:
+        value = self.infer(node.value)
+        type_ = resolve(value.type)
+        item = ty.argument_of(type_, "List")
+        if isinstance(type_, ty.Named) and type_.symbol == "Map":
+            return v.GetIndex(type_.arguments[1], node.start, value, self.check(node.index, type_.arguments[0]))
+        if type_ == ty.STRING:
+            item = ty.CHAR
+        if item is None:
+            if type_ != ty.UNKNOWN:
+                self.context.report(node.value, "E0302", f"{show(type_)} cannot be indexed")
+            self.infer(node.index)
+            return self.unknown(node)
+        position = self.infer(node.index)
+        kind = resolve(position.type)
+        if kind not in ty.INTEGERS:
+            if kind != ty.UNKNOWN:
+                self.context.report(node.index, "E0301", f"expected an integer, found {show(kind)}")
+            return self.unknown(node)
+        wide = position if kind == ty.INT64 else v.Convert(ty.INT64, position.start, position)
+        return v.GetIndex(item, node.start, value, wide)
+
+    # -- errors as values -------------------------------------------------------------------------
+
+    def attempt(self, node: t.Try) -> v.Value:
+        """``value?``: the rules are those of ``docs/language.md``, "Errors as values"."""
+        value = self.infer(node.value)
+        type_ = resolve(value.type)
+        result = resolve(self.result)
+        if type_ in (ty.UNKNOWN, ty.NEVER):
+            return value
+        place = Span(node.end - 1, node.end)
+        if not isinstance(type_, ty.Named) or type_.symbol not in ("Option", "Result"):
+            self.context.report(place, "E0318", f"`?` needs an Option or a Result, found {show(type_)}")
+            return self.unknown(node)
+        payload = type_.arguments[0]
+        if isinstance(result, ty.Variable):
+            wanted = type_.symbol
+            arguments: tuple[ty.Type, ...] = (
+                (ty.Variable(),) if wanted == "Option" else (ty.Variable(), type_.arguments[1])
+            )
+            settled = ty.Named(wanted, arguments)
+            result.bound = settled
+            result = settled
+        if not isinstance(result, ty.Named) or result.symbol not in ("Option", "Result"):
+            if result != ty.UNKNOWN:
+                message = f"`?` leaves the function with an error, but it gives {show(result)}"
+                hint = "let it give a Result or an Option, or handle the case with `match`"
+                self.context.report(place, "E0318", message, hint)
+            return v.Literal(payload, node.start, None)
+        if type_.symbol == "Option":
+            return self.attempt_option(node, place, value, payload, result)
+        return self.attempt_result(node, place, value, type_, result)
+
+    def attempt_option(self, node: t.Try, place: Span, value: v.Value, payload: ty.Type, result: ty.Named) -> v.Value:
+        if result.symbol == "Option":
+            return v.Attempt(payload, node.start, value, None, None)
+        error = resolve(result.arguments[1])
+        gene = self.declarations.gene(error)
+        bare = [variant.name for variant in (gene.variants or {}).values() if not variant.payload] if gene else []
+        if len(bare) == 1:
+            message = f"`None` becomes `{bare[0]}` here, the only variant of {show(error)} without payload"
+            self.context.report(place, "W0304", message, f"say so: `.ok_or({known(error)}.{bare[0]})?`")
+            return v.Attempt(payload, node.start, value, None, bare[0])
+        message = f"`None` cannot become a {show(error)}"
+        self.context.report(place, "E0318", message, "say which error it is: `.ok_or(error)?`")
+        return v.Literal(payload, node.start, None)
+
+    def attempt_result(self, node: t.Try, place: Span, value: v.Value, type_: ty.Named, result: ty.Named) -> v.Value:
+        payload, error = type_.arguments
+        if result.symbol == "Option":
+            hint = "turn it into an Option: `.ok()?`"
+            self.context.report(place, "E0318", "`?` on a Result cannot leave a function that gives an Option", hint)
+            return v.Literal(payload, node.start, None)
+        wanted = resolve(result.arguments[1])
+        given = resolve(error)
+        if given == wanted or isinstance(given, ty.Variable) or isinstance(wanted, ty.Variable):
+            unify(given, wanted)
+            return v.Attempt(payload, node.start, value, None, None)
+        gene = self.declarations.gene(wanted)
+        wrapping = [
+            variant.name
+            for variant in (gene.variants or {}).values()
+            if len(variant.payload) == 1 and known(variant.payload[0][1]) == known(given)
+        ] if gene else []  # fmt: skip
+        if len(wrapping) == 1:
+            return v.Attempt(payload, node.start, value, wrapping[0], None)
+        if wanted == ty.ERROR:
+            return v.Attempt(payload, node.start, value, "Error", None)
+        message = f"the error {show(given)} does not become {show(wanted)}"
+        hint = f"convert it with `.map_err(...)`, or give {show(wanted)} one variant that holds a {show(given)}"
+        self.context.report(place, "E0318", message, hint)
+        return v.Literal(payload, node.start, None)
+
+    # -- control flow -----------------------------------------------------------------------------
+
+    def sex_block(self, node: t.SexBlock, expected: ty.Type | None) -> v.Value:
+        before, self.effectful = self.effectful, True
+        value = self.block(node.body, expected)
+        self.effectful = before
+        return value
+
+    def conditional(self, node: t.If, expected: ty.Type | None) -> v.Value:
+        condition = self.check(node.condition, ty.BOOL)
+        used = expected is not None and resolve(expected) not in (ty.VOID, ty.UNKNOWN)
+        if node.otherwise is None:
+            then = self.block(node.then, ty.VOID)
+            if used and resolve(then.type) != ty.UNKNOWN:
+                message = f"this `if` without `else` gives no {known(expected) if expected else ''}"
+                self.context.report(node, "E0301", message, "add an `else` with the other value")
+            nothing = v.Literal(ty.VOID, node.end, None)
+            return v.Conditional(ty.VOID, node.start, condition, then, nothing)
+        then = self.branch(node.then, expected)
+        inner = expected
+        kind = resolve(then.type)
+        if expected is None and kind not in (ty.NEVER, ty.UNKNOWN):
+            inner = kind
+        otherwise = self.branch(node.otherwise, inner)
+        type_ = joined([kind, resolve(otherwise.type)], expected, inner if expected is None else expected)
+        if expected is None and kind == ty.NEVER:
+            type_ = otherwise.type
+        return v.Conditional(type_, node.start, condition, then, otherwise)
+
+    def loop_body(self, body: t.Block) -> v.Value:
+        self.loops += 1
+        value = self.block(body, ty.VOID)
+        self.loops -= 1
+        return value
+
+    def for_(self, node: t.For) -> v.Value:
+        """``for i in a..b`` counts; over anything else it is a `ForEach`."""
+        if isinstance(node.iterable, t.Binary) and node.iterable.operator in ("..", "..="):
+            return self.for_range(node, node.iterable)
+        iterable = self.infer(node.iterable)
+        item = self.item_of(node.iterable, iterable.type)
+        self.scopes.append({})
+        pattern = self.pattern(node.pattern, item)
+        self.exhaustive(node.pattern.span, item, [pattern], "pattern")
+        body = self.loop_body(node.body)
+        self.scopes.pop()
+        return v.ForEach(ty.VOID, node.start, pattern, iterable, body)
+
+    def item_of(self, node: t.Node, type_: ty.Type) -> ty.Type:
+        """What comes out of something that is gone through."""
+        type_ = resolve(type_)
+        match type_:
+            case ty.Named("List" | "Set", (item,)) | ty.Named(ty.RANGE, (item,)):
+                return item
+            case ty.Named("Map", (key, value)):
+                return ty.TupleOf((key, value))
+            case ty.STRING:
+                return ty.CHAR
+        if type_ not in (ty.UNKNOWN, ty.NEVER):
+            message = f"{show(type_)} cannot be gone through"
+            self.context.report(node, "E0302", message, "lists, maps, sets, ranges and texts can")
+        return ty.UNKNOWN
+
+    def for_range(self, node: t.For, range_: t.Binary) -> v.Value:
+        """A counter that is compared before it is used, so that it cannot overflow."""
+        low, high = self.range_ends(range_)
+        if is_unknown(low) or is_unknown(high):
+            self.scopes.append({})
+            self.pattern(node.pattern, ty.UNKNOWN)
+            self.loop_body(node.body)
+            self.scopes.pop()
+            return self.unknown(node)
+        type_ = resolve(low.type)
+        name = "_"
+        if isinstance(node.pattern, t.NamePattern) and len(node.pattern.path.parts) == 1:
+            name = node.pattern.path.parts[0]
+        elif not isinstance(node.pattern, t.WildcardPattern):
+            self.context.report(node.pattern, "E0301", f"this pattern cannot match {show(type_)}")
+        self.scopes.append({})
+        counter, last = self.declare_local(name, type_), v.Local(".last", type_, False)
+        current = v.GetLocal(type_, node.start, counter)
+        end = v.GetLocal(type_, node.start, last)
+        body = self.loop_body(node.body)
+        self.scopes.pop()
+        inclusive = range_.operator == "..="
+        go = v.Operation(ty.BOOL, node.start, "le" if inclusive else "lt", [current, end])
+        one = v.Literal(type_, node.start, 1)
+        step: v.Value = v.SetLocal(
+            ty.VOID, node.start, counter, v.Operation(type_, node.start, "wrapping_add", [current, one])
+        )
+        if inclusive:
+            at_end = v.Operation(ty.BOOL, node.start, "eq", [current, end])
+            nothing = v.Literal(ty.VOID, node.start, None)
+            leave = v.Conditional(ty.VOID, node.start, at_end, v.Break(ty.NEVER, node.start), nothing)
+            step = v.Sequence(ty.VOID, node.start, [leave, step])
+        start = v.SetLocal(ty.VOID, node.start, counter, low)
+        stop = v.SetLocal(ty.VOID, node.start, last, high)
+        loop = v.Loop(ty.VOID, node.start, go, body, step)
+        return v.Sequence(ty.VOID, node.start, [start, stop, loop])
+
+    def quantifier(self, node: t.Quantifier) -> v.Value:
+        iterable = self.infer(node.iterable)
+        item = self.item_of(node.iterable, iterable.type)
+        self.scopes.append({})
+        pattern = self.pattern(node.pattern, item)
+        body = self.block(node.body, ty.BOOL)
+        self.scopes.pop()
+        return v.Quantify(ty.BOOL, node.start, node.universal, pattern, iterable, body)
+
+    def type_quantifier(self, node: t.TypeQuantifier) -> v.Value:
+        """``forall x: T. condition`` of a law: a statement about all values, which is checked, not run."""
+        self.scopes.append({})
+        for name, type_ in node.binders:
+            self.declare_local(name, self.type(type_), mutable=False)
+        self.check(node.body, ty.BOOL)
+        self.scopes.pop()
+        return v.Literal(ty.BOOL, node.start, True)
+
+    def return_(self, node: t.Return) -> v.Value:
+        result = resolve(self.result)
+        if node.value is None:
+            if result not in (ty.VOID, ty.UNKNOWN) and not isinstance(result, ty.Variable):
+                self.context.report(node, "E0301", f"expected {show(result)} to return")
+            return v.Return(ty.NEVER, node.start, None)
+        if result == ty.VOID:
+            value = self.infer(node.value)
+            if resolve(value.type) not in (ty.VOID, ty.UNKNOWN, ty.NEVER):
+                message = f"this function gives nothing, but here it returns {show(value.type)}"
+                self.context.report(node.value, "E0301", message, "declare the result with `-> Type`")
+            return v.Return(ty.NEVER, node.start, value)
+        return v.Return(ty.NEVER, node.start, self.check(node.value, self.result))
+
+    def jump(self, node: t.Break | t.Continue) -> v.Value:
+        if not self.loops:
+            word = "break" if isinstance(node, t.Break) else "continue"
+            return self.wrong(node, "E0312", f"`{word}` stands outside every loop")
+        return (v.Break if isinstance(node, t.Break) else v.Continue)(ty.NEVER, node.start)
+
+    def hole(self, node: t.Hole, expected: ty.Type) -> v.Value:
+        self.context.report(node, "W0301", "a hole: this traps when it is run")
+        line = self.context.source.line_column(node.start)[0]
+        trap = v.Trap(ty.NEVER, node.start, f"reached the hole `...` in line {line}")
+        return trap if expected != ty.VOID else v.Sequence(ty.VOID, node.start, [trap])
+
+
+_JSON_LITERALS = (t.Record, t.ListLiteral, t.String, t.Integer, t.Float, t.Boolean)
+
+
+def _lacks_else(node: t.Node) -> bool:
+    """Whether this is an ``if`` that has no value on one of its ways, because no ``else`` is there."""
+    while isinstance(node, t.If):
+        if node.otherwise is None:
+            return True
+        node = node.otherwise
+    return False
+
+
+def _has_break(node: t.Node) -> bool:
+    """Whether a ``break`` in *node* leaves the loop whose body it is."""
+    match node:
+        case t.Break():
+            return True
+        case t.Block(statements=statements):
+            return any(_has_break(statement) for statement in statements)
+        case t.If(then=then, otherwise=otherwise):
+            return _has_break(then) or (otherwise is not None and _has_break(otherwise))
+        case t.Match(arms=arms):
+            return any(_has_break(arm.body) for arm in arms)
+        case t.SexBlock(body=body):
+            return _has_break(body)
+        case _:
+            return False
