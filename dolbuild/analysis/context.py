@@ -141,7 +141,7 @@ class Context:
         type_ = self.world.type_of(interface.type_json(node), self.scope, generics)
         if not isinstance(type_, Missing):
             return type_
-        if not type_.broken:
+        if not type_.broken and type_.name.split(".", 1)[0] not in self.unresolved:
             self._explain_type(node, type_)
         return ty.UNKNOWN
 

@@ -25,6 +25,10 @@ class _Constructor:
     fields: tuple[str, ...] = ()
 
     def show(self, parts: Sequence[str]) -> str:
+        if self.name == "[..]":
+            return f"[{', '.join(parts[:-1])}, ..]" if len(parts) > 1 else "[..]"
+        if self.name == "[]":
+            return f"[{', '.join(parts)}]"
         if not self.types:
             return self.name
         if self.fields:
@@ -50,7 +54,7 @@ def _expand(row: Row) -> list[Row]:
 def _missing(declarations: Declarations, rows: list[Row], types: tuple[ty.Type, ...]) -> list[str] | None:
     if not types:
         return None if rows else []
-    constructors = _constructors(declarations, types[0])
+    constructors = _lengths(types[0], rows) or _constructors(declarations, types[0])
     used = {_name(row[0]) for row in rows} - {None}
     if constructors is None or not used:
         default = [inner for row in rows if _takes_all(row[0]) for inner in _expand(row[1:])]
@@ -66,6 +70,16 @@ def _missing(declarations: Declarations, rows: list[Row], types: tuple[ty.Type, 
             count = len(constructor.types)
             return [constructor.show(case[:count]), *case[count:]]
     return None
+
+
+def _lengths(type_: ty.Type, rows: list[Row]) -> list[_Constructor] | None:
+    """The constructors of a list: each length that a pattern asks for, and one for all longer lists."""
+    item = ty.argument_of(resolve(type_), "List")
+    patterns = [row[0] for row in rows if isinstance(row[0], v.ListPattern)]
+    if item is None or not patterns:
+        return None
+    longest = max(len(pattern.items) for pattern in patterns)
+    return [_Constructor("[]" if n <= longest else "[..]", (item,) * n) for n in range(longest + 2)]
 
 
 def _constructors(declarations: Declarations, type_: ty.Type) -> list[_Constructor] | None:
@@ -91,8 +105,6 @@ def _constructors(declarations: Declarations, type_: ty.Type) -> list[_Construct
 
 
 def _takes_all(pattern: v.Pattern) -> bool:
-    if isinstance(pattern, v.ListPattern):
-        return pattern.rest >= 0 and not pattern.items
     return isinstance(pattern, v.AnyPattern | v.BindPattern)
 
 
@@ -107,6 +119,8 @@ def _name(pattern: v.Pattern) -> str | None:
             return ""
         case v.FieldsPattern():
             return "{}"
+        case v.ListPattern():
+            return "[]"
         case _:
             return None
 
@@ -125,6 +139,14 @@ def _specialise(row: Row, constructor: _Constructor) -> list[Row]:
         case v.FieldsPattern(fields=fields):
             parts = [fields.get(name, default) for name, default in zip(constructor.fields, anything, strict=True)]
             return [(*parts, *rest)]
+        case v.ListPattern(items=items, rest=at):
+            count = len(constructor.types)
+            if at < 0:
+                return [(*items, *rest)] if constructor.name == "[]" and count == len(items) else []
+            if count < len(items):
+                return []
+            between = anything[len(items) :]
+            return [(*items[:at], *between, *items[at:], *rest)]
         case v.LiteralPattern():
             return [rest] if _name(pattern) == constructor.name else []
         case _:

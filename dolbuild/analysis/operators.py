@@ -285,7 +285,7 @@ def common_type(left: ty.Type, right: ty.Type) -> ty.Type | None:
     if left == ty.NEVER or ty.widens(left, right):
         return right
     if ty.widens(right, left) or unify(left, right):
-        return left
+        return resolve(left)
     return None
 
 

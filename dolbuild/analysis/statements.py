@@ -399,7 +399,7 @@ class Body(Matching):
         if signature is not None and len(signature.parameters) != len(node.parameters):
             message = f"expected a function of {len(signature.parameters)}, found one of {len(node.parameters)}"
             self.context.report(node, "E0301", message)
-            signature = None
+            signature = ty.FunctionOf((ty.UNKNOWN,) * len(node.parameters), ty.UNKNOWN)
         self.scopes.append({})
         parameters: list[v.Local] = []
         for index, parameter in enumerate(node.parameters):

@@ -35,6 +35,8 @@ def lower_operation(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     special = _SPECIAL.get(name)
     if special is not None:
         return special(f, value, operands)
+    if not value.operands:
+        raise Unsupported(value.start, f"`{name}`")
     type_ = _type(value.operands[0])
     if name in ("eq", "ne"):
         return equality(f, name, type_, operands[0], operands[1], value.start)

@@ -125,7 +125,9 @@ def run_case(case: Case, built: Built) -> None:
 def test_program(path: Path) -> None:
     case = read_case(path)
     checked_only = "// checks" in path.read_text("utf-8")
-    assert checked_only or case.reports or case.values or case.traps or "test " in path.read_text("utf-8"), "expects nothing"
+    assert checked_only or case.reports or case.values or case.traps or "test " in path.read_text("utf-8"), (
+        "expects nothing"
+    )
     for checked in case.profiles:
         built = compile_case(case.files, compiler.Options(checked=checked))
         compare_reports(case, built)
