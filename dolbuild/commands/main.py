@@ -17,6 +17,11 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
   dolbuild exec SPIRIT [ARG...] run a Spirit's binary
   dolbuild exec SPIRIT FUNCTION [ARG...]
                                 call an exported function of its library
+  dolbuild fmt [--check] [FILE...]
+                                the canonical layout, for some files or the workspace
+  dolbuild parse FILE... [--json]
+                                show the syntax tree
+  dolbuild explain CODE         what a diagnostic means, with an example
   dolbuild wat FILE.wasm        show a WebAssembly module as text
   dolbuild list | info TASK | clean | forget
                                 doit's commands for this workspace
@@ -44,7 +49,31 @@ def _wat(arguments: list[str]) -> int:
     return run(arguments)
 
 
-VERBS: dict[str, Callable[[list[str]], int]] = {"exec": _exec, "wat": _wat}
+def _fmt(arguments: list[str]) -> int:
+    from dolbuild.commands.fmt import run
+
+    return run(arguments)
+
+
+def _parse(arguments: list[str]) -> int:
+    from dolbuild.commands.parse import run
+
+    return run(arguments)
+
+
+def _explain(arguments: list[str]) -> int:
+    from dolbuild.commands.explain import run
+
+    return run(arguments)
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "exec": _exec,
+    "explain": _explain,
+    "fmt": _fmt,
+    "parse": _parse,
+    "wat": _wat,
+}
 """Commands that are no task of doit."""
 
 

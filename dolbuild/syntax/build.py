@@ -227,8 +227,9 @@ class Builder:
         token: Token = c[0]
         inner = token.value[token.value.index("{") + 1 : -1]
         lines = inner.split("\n", 1)
-        body = lines[0].strip() + ("\n" + dedent(lines[1]) if len(lines) > 1 else "")
-        return t.Exegesis(token.start, token.end, body.strip())
+        body = lines[0].strip() + ("\n" + dedent(lines[1].expandtabs(4)) if len(lines) > 1 else "")
+        text = "\n".join(line.rstrip() for line in body.split("\n")).strip()
+        return t.Exegesis(token.start, token.end, text)
 
     def hole_item(self, c: Children) -> t.HoleItem:
         return t.HoleItem(c[0].start, c[0].end)

@@ -95,7 +95,7 @@ _CANNOT_END = (
 )
 """A line that ends in one of these is not finished."""
 
-_EXPRESSION_NEXT = _CANNOT_END | {"NL", "RETURN"}
+EXPRESSION_NEXT = _CANNOT_END | {"NL", "RETURN"}
 """After one of these an expression begins, so that ``|`` opens a closure."""
 
 _DECLARATIONS = frozenset(["GENE", "TRAIT", "IMPL", "MOD", "SPIRIT", "SYSTEM", "CONSTRAINT", "LAW", "TEST", "FUN"])
@@ -393,7 +393,7 @@ class Layout:
         if index in self.closure_bars:
             return "CBAR"
         before = self.tokens[-1].type if self.tokens else "NL"
-        if before not in _EXPRESSION_NEXT:
+        if before not in EXPRESSION_NEXT:
             return kind
         if level.kind == "match" and level.pattern:
             return "" if kind == "BAR" else kind
