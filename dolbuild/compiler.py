@@ -30,6 +30,7 @@ from dolbuild.codegen.link import (
 )
 from dolbuild.codegen.lower import lower
 from dolbuild.codegen.object import Object, Symbol
+from dolbuild.deep import deeply
 from dolbuild.diagnostics import Diagnostic, has_errors, in_file
 from dolbuild.source import SourceFile, decode
 from dolbuild.syntax.parser import Parsed, parse
@@ -115,6 +116,22 @@ def compile_module(
 
     *private* names the private items of a module; it is asked only where there is an error to explain.
     """
+    try:
+        return deeply(lambda: _compile_module(file, module_id, data, interfaces, resolutions, options, private))
+    except RecursionError:
+        problem = in_file(file, "E0107", "this file nests too deeply", "give the inner parts names of their own")
+        return Compiled(None, (problem,))
+
+
+def _compile_module(
+    file: str,
+    module_id: str,
+    data: bytes,
+    interfaces: Mapping[str, Any],
+    resolutions: Resolutions,
+    options: Options,
+    private: Callable[[str], Collection[str]],
+) -> Compiled:
     package, module = split_id(module_id)
     parsed = parse_bytes(file, data)
     world = World(interfaces, resolutions, private)
@@ -245,6 +262,20 @@ def _is_host_type(kind: Any) -> bool:
     return kind[0] in ("Option", "List") and all(_is_host_type(part) for part in kind[1:])
 
 
+MAIN_RESULTS = ("Void", *(f"{prefix}Int{bits}" for prefix in ("", "U") for bits in (8, 16, 32, 64)))
+"""What ``main`` may give: nothing, or a number whose low eight bits are the exit status."""
+
+
+def wrong_main(exports: list[dict[str, Any]]) -> str | None:
+    """What is wrong with the ``main`` of a binary, or None."""
+    main = next((export for export in exports if export["name"] == "main"), None)
+    if main is None:
+        return "this binary has no function `main`"
+    if [kind for _, kind in main["parameters"]] not in ([], [["List", "String"]]):
+        return "`main` takes nothing, or a List<String>"
+    return None if main["result"] in MAIN_RESULTS else "`main` gives nothing, or an integer"
+
+
 def prepare_tests(object_: Object, find: SymbolTable, tool: str) -> Linkable:
     """The link of a module's tests: each is exported as ``test 0``, ``test 1``, ..."""
     roots = tuple(Root(f"test {index}", test["symbol"]) for index, test in enumerate(object_.tests))
@@ -271,4 +302,5 @@ __all__ = [
     "finish",
     "prepare_spirit",
     "prepare_tests",
+    "wrong_main",
 ]

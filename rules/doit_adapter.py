@@ -133,12 +133,17 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
         return {"default_tasks": [DEFAULT_TASK]}
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
-        root = find_root(Path.cwd())
-        if root is None:
-            raise NoWorkspace
-        os.chdir(root)
-        self.session = open_session(root, release=self.release)
-        return session_tasks(self.session)
+        return session_tasks(self.open())
+
+    def open(self) -> Session:
+        """The session of this run."""
+        if self.session is None:
+            root = find_root(Path.cwd())
+            if root is None:
+                raise NoWorkspace
+            os.chdir(root)
+            self.session = open_session(root, release=self.release)
+        return self.session
 
 
 class NoWorkspace(Exception):
@@ -229,6 +234,12 @@ class _WorkspaceCommand:
             color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
             for diagnostic in error.diagnostics:
                 sys.stderr.write(render(diagnostic, color=color) + "\n")
+            return 1
+        except BrokenPipeError:
+            close_output()
+            return 1
+        except OSError as error:
+            sys.stderr.write(f"error: {error.strerror or error}\n")
             return 1
         except getopt.GetoptError as error:
             sys.stderr.write(f"error: {error.msg}\n")
@@ -324,8 +335,28 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
             return self.verbs[in_args[0]](in_args[1:])
         return super().parse_execute(in_args)
 
+    def _selected(self, params: Any, names: list[str]) -> list[str]:
+        """``build x y`` means x and y; a member's name stands for its nodes of that kind."""
+        if len(names) < 2 or names[0] not in ("build", "check", "test"):
+            return names
+        self.loader.setup(params)
+        plan = self.loader.open().plan
+        kinds = {"build": ("spirit", "system"), "check": ("module", "manifest"), "test": ("test",)}[names[0]]
+        selected: list[str] = []
+        for name in names[1:]:
+            prefixes = tuple(f"{kind}:{name}/" for kind in kinds)
+            exact = {f"{kind}:{name}" for kind in kinds}
+            found = [node for node in sorted(plan.nodes) if node in exact or node.startswith(prefixes)]
+            selected += [name] if name in plan.nodes or name in plan.groups else found or [name]
+        return selected
+
     def execute(self, params: Any, args: list[str]) -> Any:
         self._json = bool(params.get("json"))
+        if self.ours:
+            if params["num_process"] < 0:
+                sys.stderr.write("error: -n takes a number of tasks, 0 or more\n")
+                return USAGE
+            args = self._selected(params, args)
         return super().execute(params, args)
 
     def _execute(
@@ -411,3 +442,8 @@ def run_doit(arguments: list[str]) -> int:
             return commands
 
     return int(Main(WorkspaceLoader(), config_filenames=()).run(arguments) or 0)
+
+
+def close_output() -> None:
+    """Point the output at nothing: whoever read it has gone, and Python would complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

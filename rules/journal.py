@@ -46,7 +46,7 @@ class Journal:
         try:
             data = self.path.read_bytes()
         except OSError:
-            return 0
+            return 0  # none yet, or none that can be read: writing will say so
         if not data.startswith(_HEADER):
             return 1 << 30  # another version or garbage: start anew
         lines = data[len(_HEADER) :].split(b"\n")

@@ -9,6 +9,7 @@ from dolbuild.analysis.closure import Closure
 from dolbuild.analysis.resolution import Target, module_id
 from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
+from dolbuild.deep import deeply
 from dolbuild.diagnostics import DiagnosticError
 from dolbuild.packages.package import Package
 from dolbuild.rules.node import Action, Node, Outcome
@@ -85,7 +86,7 @@ def module_node(
             {other.id: other.resolvable for other in packages.values()},
             lambda other: _interface(session, packages, other),
         )
-        closure.of_module(id_, session.value(own, "uses", json.loads))
+        deeply(lambda: closure.of_module(id_, session.value(own, "uses", json.loads)))
         inputs = {"source": digest(data)}
         for other in sorted(closure.modules):
             inputs[f"interface {other}"] = session.digest_of(_interface_node_of(packages, other), "doli")

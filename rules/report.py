@@ -67,6 +67,7 @@ class Report:
     def crash(self, node: str, text: str) -> None:
         """A fault of the tool itself."""
         self.internal.append(f"{node}: {text}")
+        self.counts[Status.FAILED] += 1
 
     def finish(self) -> None:
         """Show the diagnostics, what was built, and the counts."""
@@ -87,6 +88,8 @@ class Report:
             self.style.out.write(self.summary(seconds) + "\n")
         for text in self.internal:
             self.style.err.write(f"internal error in {text}\nThis is a fault of dolbuild; please report it.\n")
+        if self.session.journal_problem:
+            self.style.err.write(f"warning: this build is not remembered: {self.session.journal_problem}\n")
         if self.session.store_problem:
             self.style.err.write(f"warning: results are not kept: {self.session.store_problem}\n")
         self.style.out.flush()
@@ -101,6 +104,8 @@ class Report:
     def summary(self, seconds: float) -> str:
         counts = self.counts
         total = sum(counts.values()) + len(self.skipped)
+        if total == 0 and not self.failed:
+            return "nothing to do: there is nothing in this workspace yet"
         nodes = f"{total} node{'' if total == 1 else 's'}"
         if total == counts[Status.UP_TO_DATE] and not self.failed:
             return f"nothing to do: {nodes} up to date ({seconds:.2f} s)"

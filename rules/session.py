@@ -62,6 +62,7 @@ class Session:
         self._blobs: dict[str, bytes] = {}
         self._lock = threading.RLock()
         self.store_problem: str | None = None
+        self.journal_problem: str | None = None
         self.always = False
         self._stale: set[str] = set()
 
@@ -201,6 +202,7 @@ class Session:
         """Write a node's targets and remember its success."""
         result = self.results[node.name]
         targets: dict[str, tuple[str, int, int]] = {}
+        path = ""
         try:
             for path, artifact in node.targets.items():
                 if artifact not in result.outputs:
@@ -209,8 +211,10 @@ class Session:
                 write_atomic(full, self.blob(node.name, artifact))
                 stat = full.stat()
                 targets[path] = (result.outputs[artifact], stat.st_mtime_ns, stat.st_size)
+        except OSError as error:
+            message = f"{path} cannot be written: {error.strerror or error}"
+            raise DiagnosticError(Diagnostic("E0706", message)) from None
+        try:
             self.journal.record(node.name, Entry(key, result, targets))
         except OSError as error:
-            where = str(error.filename or "").removeprefix(f"{self.root}/")
-            message = f"{node.name} cannot be written: {error.strerror or error} ({where or 'no file'})"
-            raise DiagnosticError(Diagnostic("E0706", message)) from None
+            self.journal_problem = f"{error.strerror or error}"

@@ -7,7 +7,7 @@ from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
 from dolbuild.codegen.link import MissingSymbol
 from dolbuild.codegen.object import Object, Symbol
-from dolbuild.diagnostics import Diagnostic, DiagnosticError, has_errors
+from dolbuild.diagnostics import Diagnostic, DiagnosticError, has_errors, in_file
 from dolbuild.packages.manifest import SPIRIT_FILE, Manifest
 from dolbuild.packages.package import Package
 from dolbuild.rules.linking import Objects
@@ -100,6 +100,8 @@ def spirit_node(
         linkables: dict[str, compiler.Linkable] = {}
         inputs: dict[str, str] = {}
         for artifact, _, module in entries:
+            if artifact != "lib.wasm":
+                _check_main(session, packages, package, module)
             record, linkable = link_action(
                 session,
                 lambda table, module=module: compiler.prepare_spirit(  # type: ignore[misc]
@@ -120,6 +122,14 @@ def spirit_node(
     targets = {path: artifact for artifact, path, _ in entries}
     doc = f"links {manifest.name} {manifest.version}"
     return Node(f"spirit:{package.label}", doc, prepare, dependencies, targets, package.shown)
+
+
+def _check_main(session: Session, packages: Mapping[str, Package], package: Package, module: str) -> None:
+    """Raises DiagnosticError where a binary has no ``main`` that could be run."""
+    problem = compiler.wrong_main(Objects(session, packages).object(package, module).exports)
+    if problem is not None:
+        hint = "write `pub fun main(args: List<String>) -> Int32 { ... }`"
+        raise DiagnosticError(in_file(package.modules[module], "E0806", problem, hint))
 
 
 def _module_of(path: str) -> str:

@@ -1,12 +1,16 @@
 """Fixtures for all tests."""
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from dolbuild.deep import FRAMES
 from tests.support.workspaces import EXAMPLES, SETTINGS, Workspace
+
+sys.setrecursionlimit(FRAMES)  # as the compiler does; hypothesis complains of a change in the middle of a test
 
 MakeWorkspace = Callable[[Mapping[str, str | bytes]], Workspace]
 

@@ -12,7 +12,7 @@ from dolbuild.analysis.effects import Effects
 from dolbuild.analysis.members import Members
 from dolbuild.analysis.resolution import FACE, Target, Unresolved
 from dolbuild.analysis.statements import Body
-from dolbuild.analysis.world import Hidden, Item, Missing, Scope, World, bound_name, symbol
+from dolbuild.analysis.world import Item, Missing, Scope, World, bound_name, symbol
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
@@ -20,6 +20,12 @@ from dolbuild.syntax.parser import Parsed
 
 MAIN = "main"
 """The module of a Spirit's only binary, and the function that runs."""
+
+MEMORY = "memory"
+"""The name under which a module's memory is exported."""
+
+_FIXED = frozenset(ty.ARITY) - {"Error"}
+"""Built-in types that no module may declare anew."""
 
 SYSTEM = "System"
 """The module name of a ``System.dol``."""
@@ -113,7 +119,7 @@ class _Checker:
                 case t.Module():
                     self.module(item.items, Scope(scope.module, (*scope.inner, item.name)))
                 case t.Alias():
-                    context.type(item.type, frozenset(generic.name for generic in item.generics))
+                    self.alias(item, context)
                 case t.Header():
                     self.header(item, context)
                 case t.HoleItem():
@@ -123,12 +129,27 @@ class _Checker:
                 case _:
                     context.report(item, "E0112", "this can stand only inside a gene, a trait, a Spirit or a System")
 
+    def alias(self, item: t.Alias, context: Context) -> None:
+        names = frozenset(generic.name for generic in item.generics)
+        context.type(item.type, names)
+        own = symbol(context.scope, item.name)
+        self.world.type_of(["name", item.name, [["void"] for _ in names]], context.scope, frozenset())
+        if own in self.world.loops:
+            place = Span(item.name_start, item.name_start + len(item.name))
+            context.report(place, "E0324", f"the type `{item.name}` is defined by itself", "a gene may hold itself")
+
     def duplicates(self, items: list[t.Item], context: Context) -> None:
         first: dict[str, t.Item] = {}
         for item in items:
             name = getattr(item, "name", None)
+            if isinstance(item, t.Use) and not item.everything:
+                self.duplicate_imports(item, first, context)
+                continue
             if not isinstance(name, str) or isinstance(item, t.Test | t.Constraint | t.Law | t.HasField | t.Impl):
                 continue
+            if isinstance(item, t.Gene | t.Trait | t.Alias) and (name in ty.PRIMITIVES or name in _FIXED):
+                place = Span(item.name_start, item.name_start + len(name))
+                context.report(place, "E0209", f"`{name}` is a built-in type")
             if name in first:
                 line = self.parsed.source.line_column(first[name].start)[0]
                 start = getattr(item, "name_start", item.start)
@@ -136,6 +157,19 @@ class _Checker:
                 context.report(place, "E0209", f"`{name}` is declared already in line {line}")
             else:
                 first[name] = item
+
+    def duplicate_imports(self, item: t.Use, first: dict[str, t.Item], context: Context) -> None:
+        for name, place in _bound_names(item):
+            before = first.get(name)
+            if isinstance(before, t.Use):
+                line = self.parsed.source.line_column(before.start)[0]
+                context.report(
+                    place,
+                    "E0209",
+                    f"`{name}` is imported already in line {line}",
+                    "give one of them another name with `as`",
+                )
+            first.setdefault(name, item)
 
     def header(self, item: t.Header, context: Context) -> None:
         expected = ".".join(context.scope.path)
@@ -164,7 +198,9 @@ class _Checker:
             return
         found = self.world.follow(target, context.scope)
         if item.names is None and not item.everything:
-            if not isinstance(found, Item | Scope):
+            if isinstance(found, Item):
+                self.may_reexport(item, found, item.path.span, context)
+            elif not isinstance(found, Scope):
                 context.explain(item.path, path, found)
             return
         if not isinstance(found, Scope):
@@ -175,8 +211,20 @@ class _Checker:
             return
         for name, _, start in item.names or ():
             inner = self.world.member(found, name, context.scope)
-            if isinstance(inner, Missing | Hidden | Unresolved):
-                context.explain(Span(start, start + len(name)), name, inner)
+            place = Span(start, start + len(name))
+            if isinstance(inner, Item):
+                self.may_reexport(item, inner, place, context)
+            elif not isinstance(inner, Scope):
+                context.explain(place, name, inner)
+
+    def may_reexport(self, item: t.Use, found: Item, place: Span, context: Context) -> None:
+        """A ``pub use`` shows no more than the item's own visibility does."""
+        visibility = t.Visibility(found.value["vis"])
+        if item.visibility is t.Visibility.PUBLIC and visibility is not t.Visibility.PUBLIC:
+            message = (
+                f"`{found.name}` is `{visibility}` in module `{found.scope}`, so it cannot be shown to other Spirits"
+            )
+            context.report(place, "E0204", message, "declare it `pub` there, or leave it out here")
 
     # -- tests and constants ----------------------------------------------------------------------
 
@@ -225,13 +273,13 @@ class _Checker:
         return self.values[name]
 
     def _foreign_value(self, name: str) -> Any:
-        module, _, path = name.rpartition("/")
+        path = name.rpartition("/")[2]
         for id_, described in self.world.interfaces.items():
             if name.startswith(id_ + "."):
                 value = described["items"].get(name[len(id_) + 1 :], {}).get("value")
                 if value is not None:
                     return float(value[1]) if value[0] == "float" else value[1]
-        raise constant.NotConstant(0, f"the value of `{module}/{path}` is not known here")
+        raise constant.NotConstant(0, f"the value of `{path}` is known in its own module only, since it is no literal")
 
     # -- what is left unused, what is exported -----------------------------------------------------
 
@@ -269,6 +317,9 @@ class _Checker:
         exports: list[Export] = []
         for name in sorted(names):
             found = self.world.member(self.root, name, self.root)
+            if name == MEMORY and self.root.path == (FACE,):
+                place = Span(0, 0)
+                self.contexts[0].report(place, "E0212", f"a library cannot export `{name}`", "its memory has that name")
             if isinstance(found, Item) and found.kind == "function" and not found.value.get("generics"):
                 export = self._export(name, found)
                 if export is not None:

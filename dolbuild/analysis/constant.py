@@ -26,10 +26,18 @@ def evaluate(value: v.Value, lookup: Lookup) -> Any:
     match value:
         case v.Literal(value=literal):
             return literal
-        case v.GetGlobal(symbol=symbol):
-            return lookup(symbol)
-        case v.Convert(type=target, value=inner):
-            return convert(evaluate(inner, lookup), target)
+        case v.GetGlobal(symbol=symbol, start=start):
+            try:
+                return lookup(symbol)
+            except NotConstant as error:
+                raise NotConstant(start, error.reason) from None
+        case v.Convert(type=target, value=inner, start=start):
+            value_ = evaluate(inner, lookup)
+            if target == ty.CHAR and (value_ > 0x10FFFF or 0xD800 <= value_ < 0xE000):
+                raise NotConstant(start, f"{value_} is no character")
+            return convert(value_, target)
+        case v.MakeVariant(start=start) | v.MakeList(start=start) | v.MakeGene(start=start) | v.MakeTuple(start=start):
+            raise NotConstant(start, "only numbers, texts, Bool and Char are computed when it is compiled")
         case v.Conditional(condition=condition, then=then, otherwise=otherwise):
             return evaluate(then if evaluate(condition, lookup) else otherwise, lookup)
         case v.Operation(name=name, operands=operands, type=type_, start=start):

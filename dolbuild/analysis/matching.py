@@ -9,7 +9,7 @@ from dolbuild.analysis.declarations import Gene
 from dolbuild.analysis.exhaustive import missing_case
 from dolbuild.analysis.targets import Failed, TypeTarget, VariantTarget
 from dolbuild.analysis.unify import known, resolve, unify
-from dolbuild.analysis.world import substitute
+from dolbuild.analysis.world import Item, substitute
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
 
@@ -33,6 +33,7 @@ class Matching(Calls):
             if result is None and kind not in (ty.NEVER, ty.UNKNOWN):
                 result = kind
             arms.append(v.Arm(pattern, guard, body))
+        self.unreachable(node, arms)
         patterns = [arm.pattern for arm in arms if arm.guard is None]
         self.exhaustive(Span(node.start, node.start + len("match")), subject.type, patterns)
         return v.Match(_joined(types, expected, result), node.start, subject, arms)
@@ -55,13 +56,23 @@ class Matching(Calls):
         """One statement (see `dolbuild.analysis.statements`)."""
         raise AssertionError("the layer above has it")
 
+    def unreachable(self, node: t.Match, arms: list[v.Arm]) -> None:
+        """Warn of arms behind one that takes everything."""
+        for index, arm in enumerate(arms[:-1]):
+            written = node.arms[index].pattern
+            takes_all = isinstance(arm.pattern, v.BindPattern) or isinstance(written, t.WildcardPattern)
+            if takes_all and arm.guard is None:
+                self.context.report(node.arms[index + 1].pattern, "W0303", "no value is left for this arm")
+                return
+
     def exhaustive(self, place: Span, type_: ty.Type, patterns: list[v.Pattern], what: str = "match") -> None:
         """Report a value that none of the patterns takes."""
         if resolve(type_) in (ty.UNKNOWN, ty.NEVER):
             return
         case = missing_case(self.declarations, known(type_), patterns)
         if case is not None:
-            hint = f"add an arm for `{case}` or `_`" if what == "match" else "take it apart with `match`"
+            arm = "an arm for `_`" if case == "_" else f"an arm for `{case}` or `_`"
+            hint = f"add {arm}" if what == "match" else "take it apart with `match`"
             self.context.report(place, "E0315", f"this {what} leaves out `{case}`", hint)
 
     # -- patterns ---------------------------------------------------------------------------------
@@ -108,9 +119,16 @@ class Matching(Calls):
                 hint = did_you_mean(name, gene.variants or ())
                 self.context.report(node, "E0208", f"{show(of)} has no variant `{name}`", hint)
                 return v.AnyPattern(of, node.start)
+            self.warn_of_constant(node, name)
             return v.BindPattern(of, node.start, self.declare_local(name, of, mutable=True))
         found = self.path_variant(path, of)
         return v.AnyPattern(of, node.start) if found is None else self.variant(node, found, of, name, [])
+
+    def warn_of_constant(self, node: t.Pattern, name: str) -> None:
+        found = self.context.world.member(self.context.scope, name, self.context.scope)
+        if isinstance(found, Item) and found.kind == "const":
+            message = f"`{name}` is a new variable here; it is not compared with the constant"
+            self.context.report(node, "W0305", message, f"compare in a guard: `x if x == {name}`")
 
     def path_variant(self, path: t.Path, of: ty.Type) -> Gene | None:
         """The gene of a variant that is named by its path; reported where the path leads elsewhere."""

@@ -217,7 +217,8 @@ class Operators(Ground):
             kind = ty.INTEGERS.get(target)
             if kind is None or kind.low <= node.value.value <= kind.high:
                 return self.number(node.value, target) or self.unknown(node)
-        value = self.infer(node.value)
+        code_point = target == ty.CHAR and isinstance(node.value, t.Integer)
+        value = self.check(node.value, ty.UINT32) if code_point else self.infer(node.value)
         source = resolve(value.type)
         if ty.UNKNOWN in (source, target):
             return v.Literal(target, node.start, None) if target == ty.UNKNOWN else self.unknown(node)

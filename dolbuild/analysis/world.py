@@ -117,6 +117,9 @@ class World:
         self.interfaces = interfaces
         self.resolutions = resolutions
         self.private = private
+        self.loops: set[str] = set()
+        """Aliases that were found to be defined by themselves."""
+        self._aliases: set[str] = set()
 
     def resolve(self, module: str, path: str) -> Target | Unresolved:
         """Where a path that is written in *module* leads."""
@@ -265,7 +268,12 @@ class World:
             return Missing(scope, path, isinstance(found, Missing) and found.broken)
         if found.kind == "alias":
             names = [generic[0] for generic in found.value["generics"]]
+            if found.symbol in self._aliases:
+                self.loops.add(found.symbol)
+                return ty.UNKNOWN
+            self._aliases.add(found.symbol)
             aliased = self.type_of(found.value["type"], found.scope, frozenset(names))
+            self._aliases.discard(found.symbol)
             if isinstance(aliased, Missing):
                 return aliased
             return substitute(aliased, dict(zip(names, arguments, strict=False)))

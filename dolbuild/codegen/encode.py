@@ -141,6 +141,7 @@ class Encoded:
 def encode_function(function: Function, source: SourceFile) -> Encoded:
     """Encode one function."""
     encoder = _Encoder(source)
+    encoder.mark(function.start)
     encoder.locals(function.locals[len(function.parameters) :])
     encoder.emit(function.body)
     if function.results and not function.body.results:

@@ -5,6 +5,7 @@ labels by number; `dolbuild.codegen.encode` turns both into indices.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from dolbuild.analysis import types as ty
@@ -63,6 +64,7 @@ class Function:
     results: tuple[str, ...]
     locals: list[str]
     body: Code
+    start: int = 0
 
 
 @dataclass(slots=True)
@@ -87,7 +89,11 @@ _ONE_SLOT: dict[ty.Type, str] = {
 
 def slots(type_: ty.Type) -> tuple[str, ...]:
     """The value types that a value of *type_* is made of; ``Void`` has none."""
-    type_ = known(type_)
+    return _slots(known(type_))
+
+
+@lru_cache(maxsize=4096)
+def _slots(type_: ty.Type) -> tuple[str, ...]:
     slot = _ONE_SLOT.get(type_)
     if slot is not None:
         return (slot,)

@@ -17,6 +17,9 @@ from dolbuild.codegen.matching import lower_match
 from dolbuild.codegen.tables import powers_of_ten
 from dolbuild.codegen.unsupported import Unsupported
 
+MAX_LOCALS, MAX_PARAMETERS = 50_000, 1_000
+"""What engines accept (the limits of the JavaScript API of WebAssembly, which wasmtime shares)."""
+
 
 def lower(module: v.Module, options: Options) -> Unit:
     """Low-level code for every function of a module that has a body."""
@@ -28,7 +31,10 @@ def lower(module: v.Module, options: Options) -> Unit:
         try:
             if function.generics:
                 raise Unsupported(function.start, "a generic function")
-            unit.functions.append(Lowering(unit, options, constants, function).run(function.body))
+            lowered = Lowering(unit, options, constants, function).run(function.body)
+            if len(lowered.locals) > MAX_LOCALS or len(lowered.parameters) > MAX_PARAMETERS:
+                raise Unsupported(function.start, f"a function of {len(lowered.locals)} variables")
+            unit.functions.append(lowered)
         except Unsupported as problem:
             unit.unsupported[function.symbol] = (problem.start, problem.what)
     return unit
@@ -50,7 +56,7 @@ class Lowering(Frame):
         parameters = tuple(self.locals)
         results = slots(self.typed.result)
         code = self.value(body) if results else self.effect(body)
-        return Function(self.typed.symbol, parameters, results, self.locals, code)
+        return Function(self.typed.symbol, parameters, results, self.locals, code, self.typed.start)
 
     # -- locals -----------------------------------------------------------------------------------
 
@@ -164,7 +170,9 @@ class Lowering(Frame):
         return Code(name, operands, 0, results, value.start)
 
     def convert(self, value: v.Convert) -> Code:
-        return operations.convert(self, self.value(value.value), value.value.type, value.type)
+        return operations.convert(
+            self, self.value(value.value), known(value.value.type), known(value.type), value.start
+        )
 
     def conditional(self, value: v.Conditional) -> Code:
         results = slots(known(value.type))

@@ -263,7 +263,7 @@ def order(f: Frame, name: str, type_: ty.Type, a: Code, b: Code, start: int) -> 
 # -- conversions -----------------------------------------------------------------------------------
 
 
-def convert(f: Frame, code: Code, source: ty.Type, target: ty.Type) -> Code:
+def convert(f: Frame, code: Code, source: ty.Type, target: ty.Type, start: int) -> Code:
     """A number as one of another type: integers are cut off, floats saturate."""
     if source in ty.FLOATS:
         return _from_float(f, code, source, target)
@@ -276,6 +276,8 @@ def convert(f: Frame, code: Code, source: ty.Type, target: ty.Type) -> Code:
         return widen(code, source)
     if slots(source) == (I64,):
         code = Code("i32.wrap_i64", (code,), results=(I32,))
+    if target == ty.CHAR:
+        return f.runtime("text.checked_character", (code,), (I32,), start)
     if target not in ty.INTEGERS:
         return code
     if ty.widens(source, target):

@@ -152,6 +152,10 @@ def _main(program: Any, arguments: list[str]) -> int:
     parameters = export["parameters"]
     if [kind for _, kind in parameters] not in ([], [["List", "String"]]):
         return _usage(f"`main` takes no argument or a List<String>, not {_signature(export)}")
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        return _usage("an argument is no UTF-8")
     result = program.instantiate().call(export, [arguments] if parameters else [])
     return int(result) & 0xFF if isinstance(result, int) else 0
 

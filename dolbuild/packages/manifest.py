@@ -85,7 +85,7 @@ class _Reader:
         spirits = [item for item in self.parsed.file.items if isinstance(item, t.Spirit)]
         if not spirits:
             if not self.parsed.broken:
-                hint = 'a manifest is `spirit Name { has name: "name" has version: "1.0.0" }`'
+                hint = 'a manifest is `spirit Name { has name: "name"; has version: "1.0.0" }`'
                 self.report(Span(0, 0), "E0602", f"{SPIRIT_FILE} declares no spirit", hint)
             return None
         spirit = spirits[0]

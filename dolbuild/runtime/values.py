@@ -5,6 +5,7 @@ int, a Float a float, a Bool a bool, a Char and a String a str, None of an Optio
 the tuple ``(x,)``, a List a list, and the value of Void is ``()``.
 """
 
+import re
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 TypeValue = Any
 _BITS = {f"{prefix}Int{bits}": (bits, not prefix) for prefix in ("", "U") for bits in (8, 16, 32, 64)}
+
+
+_INTEGER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|[0-9]+)", re.ASCII)
 
 
 class WrongValue(Exception):
@@ -34,10 +38,9 @@ def parse_value(kind: TypeValue, text: str) -> Any:
         raise WrongValue(f"a {show_type(kind)} cannot be given on the command line")
     if kind in _BITS:
         bits, signed = _BITS[kind]
-        try:
-            value = int(text, 0)
-        except ValueError:
-            raise WrongValue(f"{text!r} is no {kind}") from None
+        if _INTEGER.fullmatch(text) is None:
+            raise WrongValue(f"{text!r} is no {kind}")
+        value = int(text, 0 if text.lstrip("+-")[:2].lower() in ("0x", "0b", "0o") else 10)
         low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
         if not low <= value <= high:
             raise WrongValue(f"{text} is no {kind}, which goes from {low} to {high}")
@@ -51,6 +54,10 @@ def parse_value(kind: TypeValue, text: str) -> Any:
         if text not in ("true", "false"):
             raise WrongValue(f"{text!r} is no Bool: write true or false")
         return text == "true"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise WrongValue("it is no UTF-8") from None
     if kind == "Char":
         if len(text) != 1:
             raise WrongValue(f"{text!r} is no Char: it has {len(text)} characters")

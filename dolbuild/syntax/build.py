@@ -52,6 +52,7 @@ class Builder:
     def __init__(self) -> None:
         self.source = SourceFile("", "")
         self.diagnostics: list[Diagnostic] = []
+        self.prefixes = 0
 
     def begin(self, source: SourceFile) -> None:
         self.source = source
@@ -388,6 +389,9 @@ class Builder:
 
     def prefix(self, c: Children) -> t.Unary:
         operator = c[0].value
+        self.prefixes = self.prefixes + 1 if isinstance(c[1], t.Unary) else 1
+        if self.prefixes == MAX_CHAIN:
+            self.report(c[0].start, c[0].end, "E0107", f"more than {MAX_CHAIN} operators in one expression")
         return t.Unary(c[0].start, c[1].end, _WORDS.get(operator, operator), c[1])
 
     def chain_start(self, c: Children) -> list[Any]:

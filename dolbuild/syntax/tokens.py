@@ -139,7 +139,7 @@ _PATTERN = re.compile(
     r"|(?P<BLOCK>/\*)"
     rf"|(?P<FLOAT>(?<![\w)\]]\.)\d[\d_]*(?:\.\d[\d_]*(?:[eE][+-]?\d+)?|[eE][+-]?\d+)(?![A-Za-z_]))"
     rf"|(?P<INT>{_NUMBER}|\d[\d_]*)"
-    r'|(?P<STRING>"(?:[^"\\\n]|\\.)*")'
+    r'|(?P<STRING>"[^"\\\n]*(?:\\.[^"\\\n]*)*")'
     r"|(?P<CHAR>'(?:[^'\\\n]|\\[^u\n]|\\u\{[0-9a-fA-F]{1,6}\})')"
     rf"|(?P<ATPATH>{_AT_PATH})"
     rf"|(?P<OP>{'|'.join(re.escape(op) for op in sorted(_OPERATORS, key=len, reverse=True))})"

@@ -1,0 +1,47 @@
+"""Room for deep recursion: the compiler follows the nesting of a program, which may be deeper than Python's
+usual stack.
+
+Work runs in a thread with a large stack of its own; what is too deep even for that is a `RecursionError`,
+which the caller turns into a diagnostic.
+"""
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+FRAMES = 40_000
+"""Python frames that may nest."""
+
+STACK = 512 * 1024 * 1024
+"""Bytes of address space for the stack; only what is used is ever memory."""
+
+_lock = threading.Lock()
+
+
+def deeply(work: Callable[[], T]) -> T:
+    """What *work* gives, computed with room to recurse. Exceptions pass through."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    with _lock:  # the size of a stack is set for the whole process
+        before = threading.stack_size(STACK)
+        if sys.getrecursionlimit() < FRAMES:
+            sys.setrecursionlimit(FRAMES)
+        try:
+            thread = threading.Thread(target=run, name="deep")
+            thread.start()
+        finally:
+            threading.stack_size(before)
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
