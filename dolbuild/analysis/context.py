@@ -76,8 +76,7 @@ class Context:
 
     def names(self) -> tuple[str, ...]:
         """All names in reach, for suggestions."""
-        found = self.world.member(self.scope, "\0", self.scope)
-        return (*(found.candidates if isinstance(found, Missing) else ()), *BUILT_IN_NAMES)
+        return (*self.world.names(self.scope, self.scope), *BUILT_IN_NAMES)
 
     def explain(self, node: t.Node | Span, path: str, found: Found) -> None:
         """Report why *path* leads to no item that may be used here."""
@@ -86,7 +85,8 @@ class Context:
                 pass  # the broken module reports itself
             case Missing(scope, name) if self._is_private(scope, name):
                 self.explain(node, path, Hidden(scope, name, t.Visibility.PRIVATE))
-            case Missing(scope, name, _, candidates):
+            case Missing(scope, name):
+                candidates = self.world.names(scope, self.scope)
                 where = "" if scope == self.scope else f" in {_module_name(scope, self.scope)}"
                 self.report(node, "E0203", f"there is no `{name}`{where}", did_you_mean(name, candidates))
             case Hidden(scope, name, visibility):

@@ -62,7 +62,6 @@ class Missing:
     scope: Scope
     name: str
     broken: bool = False
-    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +173,7 @@ class World:
                 return Ambiguous(name, tuple(f.scope if isinstance(f, Item) else f for f in usable))
             return usable[0] if usable else everything[0]
         root = self.interfaces.get(scope.module)
-        return Missing(scope, name, bool(root and root["broken"]), self._names(interface, scope, viewer))
+        return Missing(scope, name, bool(root and root["broken"]))
 
     def _through(
         self, use: Json, scope: Scope, name: str, viewer: Scope, seen: frozenset[tuple[Scope, str]]
@@ -202,8 +201,11 @@ class World:
             interface = interface["modules"].get(name)
         return interface
 
-    def _names(self, interface: Json, scope: Scope, viewer: Scope) -> tuple[str, ...]:
-        """Names that *viewer* could have meant, for suggestions."""
+    def names(self, scope: Scope, viewer: Scope) -> tuple[str, ...]:
+        """Names of *scope* that *viewer* could have meant, for suggestions."""
+        interface = self.interface(scope)
+        if interface is None:
+            return ()
         names = {
             name
             for part in ("items", "modules")

@@ -197,7 +197,7 @@ def _run(parser: _Tables, tokens: list[Token]) -> Any:
         while True:
             action = states[stack[-1]].get(kind)
             if action.__class__ is int:
-                stack.append(action)  # type: ignore[arg-type]
+                stack.append(action)
                 values.append(token)
                 break
             if action is None:
