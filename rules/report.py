@@ -83,7 +83,7 @@ class Report:
             for diagnostic in ordered:
                 self.style.err.write(render(diagnostic, color=self.style.color) + "\n")
             self.style.err.flush()
-            for path in self.built:
+            for path in sorted(self.built):
                 self.style.out.write(f"built   {path}  {self._size(path)}\n")
             self.style.out.write(self.summary(seconds) + "\n")
         for text in self.internal:

@@ -144,9 +144,9 @@ def _chunks(tokens: list[Token]) -> list[tuple[int, int]]:
     depth = start = 0
     for index, token in enumerate(tokens):
         kind = token.type
-        if kind in ("LBRACE", "LREC", "LPAR", "LPARC", "LBRACK"):
+        if kind in _OPENERS:
             depth += 1
-        elif kind in ("RBRACE", "RPAR", "RBRACK"):
+        elif kind in _CLOSERS:
             depth -= 1
         elif kind == "NL" and depth == 0:
             if index > start:
@@ -166,16 +166,71 @@ def _parse_chunk(
     diagnostics: list[Diagnostic],
     bad: list[int],
 ) -> t.Item | None:
-    last = tokens[end - 1]
+    """One declaration. After a mistake in a statement or member, the rest is parsed without it, so that further
+    mistakes are found; the declaration is lost all the same."""
     given = tokens[start:end]
-    given.append(Token("$END", "", last.end, last.end))
-    try:
-        item: t.Item = _run(parser, given)
-        return item
-    except _Unexpected as error:
-        if not _holds_any(tokens[start:end], bad):
-            diagnostics.append(_unexpected(source, error.token, last, error.expected))
-        return None
+    quiet = _holds_any(given, bad)
+    for attempt in range(_MOST_MISTAKES):
+        last = given[-1]
+        try:
+            item: t.Item = _run(parser, [*given, Token("$END", "", last.end, last.end)])
+            return item if attempt == 0 else None
+        except _Unexpected as error:
+            if not quiet:
+                diagnostics.append(_unexpected(source, error.token, last, error.expected))
+            given = _without_statement(given, error.token)
+            if quiet or not given:
+                return None
+    return None
+
+
+_MOST_MISTAKES = 10
+"""Mistakes of one declaration that are reported."""
+
+
+def _without_statement(tokens: list[Token], at: Token) -> list[Token]:
+    """The tokens without the statement (or member, or arm) in which *at* stands; empty where it stands in
+    none, so that nothing can be left out."""
+    where = next((index for index, token in enumerate(tokens) if token is at), len(tokens))
+    depth = 0
+    first = where - 1
+    while first >= 0:
+        kind = tokens[first].type
+        if kind in _CLOSERS:
+            depth += 1
+        elif kind in _OPENERS:
+            if depth == 0 and kind == "LBRACE":
+                break
+            depth -= depth > 0
+        elif kind == "NL" and depth == 0:
+            break
+        first -= 1
+    if first < 0:
+        return []
+    depth = 0
+    end = first + 1
+    while end < len(tokens):
+        kind = tokens[end].type
+        if kind in _OPENERS:
+            depth += 1
+        elif kind in _CLOSERS:
+            if depth == 0:
+                break
+            depth -= 1
+        elif kind == "NL" and depth == 0 and end >= where:
+            break
+        end += 1
+    if tokens[first].type == "NL":
+        return tokens[:first] + tokens[end:]  # what follows brings a newline of its own, or a brace
+    if end < len(tokens) and tokens[end].type == "NL":
+        end += 1
+    if end == first + 1:
+        return []
+    return tokens[: first + 1] + tokens[end:]
+
+
+_OPENERS = frozenset("LBRACE LREC LPAR LPARC LBRACK".split())
+_CLOSERS = frozenset("RBRACE RPAR RBRACK".split())
 
 
 class _Unexpected(Exception):
