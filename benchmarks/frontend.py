@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from dolbuild import compiler
 from dolbuild.analysis import resolution
+from dolbuild.analysis.check import check
 from dolbuild.analysis.closure import Closure
+from dolbuild.analysis.world import Scope, World
 from dolbuild.source import SourceFile
 from dolbuild.syntax.parser import parse
 from dolbuild.syntax.tokens import scan
@@ -101,12 +103,22 @@ def main() -> None:
             )
             assert result.object is not None, result.diagnostics[:3]
 
+    def check_all() -> None:
+        for source in sources:
+            id_ = f"{PACKAGE}/{source.name.removeprefix('src/').removesuffix('.dol')}"
+            closure = Closure({PACKAGE: package}, values.get)
+            closure.of_module(id_, json.loads(interfaces[id_.rpartition("/")[2]].uses))
+            known = {other: values[other] for other in closure.modules}
+            checked = check(parse(source), Scope(id_), World(known, closure.resolutions))
+            assert not any(d.code.startswith("E") for d in checked.diagnostics)
+
     stages = {
         "tokens": lambda: [scan(source) for source in sources],
         "parse": lambda: [parse(source) for source in sources],
         "interface (with parse)": lambda: [
             compiler.extract_interface(f"src/{name}.dol", name, text) for name, text in data.items()
         ],
+        "check (with parse)": check_all,
         "module (parse, check, code)": compile_all,
     }
     print(f"{lines} lines in {len(modules)} modules")

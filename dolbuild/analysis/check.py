@@ -95,6 +95,8 @@ class _Checker:
         for item in items:
             if isinstance(item, t.Use):
                 self.use(item, context)
+                if not item.everything:
+                    context.imports |= {name for name, _ in _bound_names(item)}
         for number, item in enumerate(items):
             match item:
                 case t.Use() | t.Exegesis():
@@ -161,12 +163,12 @@ class _Checker:
     def duplicate_imports(self, item: t.Use, first: dict[str, t.Item], context: Context) -> None:
         for name, place in _bound_names(item):
             before = first.get(name)
-            if isinstance(before, t.Use):
+            if before is not None:
                 line = self.parsed.source.line_column(before.start)[0]
                 context.report(
                     place,
                     "E0209",
-                    f"`{name}` is imported already in line {line}",
+                    f"`{name}` is declared already in line {line}",
                     "give one of them another name with `as`",
                 )
             first.setdefault(name, item)
@@ -298,7 +300,11 @@ class _Checker:
                 for bound, place in _bound_names(item):
                     if bound not in used:
                         context.report(place, "W0201", f"`{bound}` is imported but never used")
-            elif isinstance(item, t.Function | t.Const) and item.name not in used and item.name != MAIN:
+            elif (
+                isinstance(item, t.Function | t.Const | t.Gene | t.Trait | t.Alias)
+                and item.name not in used
+                and item.name != MAIN
+            ):
                 if scope.package == RUNTIME:
                     continue
                 place = Span(item.name_start, item.name_start + len(item.name))

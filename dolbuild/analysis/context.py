@@ -38,6 +38,8 @@ class Context:
         self.function = "this"
         """The function whose body is checked, for messages."""
         self.used: set[tuple[Scope, str]] = set()
+        self.imports: set[str] = set()
+        """Names that imports of this scope bind."""
         self.unresolved: set[str] = set()
         """Names that an import was to bind and could not; that is reported once, at the import."""
 
@@ -53,6 +55,14 @@ class Context:
     def is_found(found: Found) -> bool:
         """Whether a name leads to something that may be used."""
         return isinstance(found, Item | Scope)
+
+    def shadows(self, node: t.Node | Span, name: str) -> None:
+        """Warn of a variable that hides an import."""
+        if name in self.imports:
+            self.used.add((self.scope, name))
+            self.report(
+                node, "W0204", f"`{name}` hides what is imported under this name", "give one of them another name"
+            )
 
     # -- names ------------------------------------------------------------------------------------
 

@@ -70,8 +70,7 @@ def _module(items: list[t.Item], effect_boundary: bool, everything: bool = False
         if isinstance(item, t.Impl):
             implementations.append(_implementation(item))
             continue
-        default = t.Visibility.SPIRIT if effect_boundary else t.Visibility.PRIVATE
-        visibility = default if item.visibility is t.Visibility.PRIVATE else item.visibility
+        visibility = _at_boundary(item.visibility) if effect_boundary else item.visibility
         if isinstance(item, t.Module):
             inner = _module(item.items, effect_boundary, everything)
             modules.setdefault(item.name, {"vis": str(visibility), **inner})
@@ -94,6 +93,12 @@ def _module(items: list[t.Item], effect_boundary: bool, everything: bool = False
         "uses": uses,
         "impls": implementations,
     }
+
+
+def _at_boundary(visibility: t.Visibility) -> t.Visibility:
+    """What is declared below ``src/sex/`` is for the whole Spirit, and for no other."""
+    open_ = visibility in (t.Visibility.PRIVATE, t.Visibility.PUBLIC)
+    return t.Visibility.SPIRIT if open_ else visibility
 
 
 def _item_name(item: t.Item) -> str:

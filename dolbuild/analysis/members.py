@@ -84,6 +84,7 @@ class Members:
             if parameter.name in seen:
                 self.context.report(parameter, "E0209", f"the parameter `{parameter.name}` is declared twice")
             seen.add(parameter.name)
+            self.context.shadows(Span(parameter.start, parameter.start + len(parameter.name)), parameter.name)
             if parameter.name == "self" and parameter.type is None and index == 0 and this is not None:
                 parameters.append(v.Local("self", this, False))
                 continue

@@ -212,6 +212,7 @@ class Body(Matching):
     def bind(self, node: t.Node, name: str, value: v.Value, mutable: bool, type_: ty.Type | None = None) -> v.Value:
         if resolve(value.type) == ty.VOID and name != "_":
             self.context.report(node, "E0309", f"`{name}` would have no value: this gives Void")
+        self.context.shadows(Span(node.start, node.start + len(name)) if isinstance(node, t.Assign) else node, name)
         local = self.declare_local(name, type_ if type_ is not None else value.type, mutable)
         return v.SetLocal(ty.VOID, node.start, local, value)
 

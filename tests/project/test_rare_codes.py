@@ -1,0 +1,80 @@
+"""The diagnostics that no example of the catalogue can show, brought about by force, and as they are shown."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dolbuild import compiler
+from dolbuild.cache.store import Store
+from dolbuild.codegen.link import Root
+from dolbuild.diagnostics import DiagnosticError, render
+from dolbuild.rules.journal import Journal
+from dolbuild.rules.plan import plan
+from dolbuild.rules.session import Session
+from dolbuild.rules.spirit import link_action
+from dolbuild.workspace import PROFILES, load
+from tests.support.workspaces import SETTINGS, spirit
+
+
+def test_a_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "MAX_SOURCE", 1 << 20)
+    (problem,) = compiler.parse_bytes("src/lib.dol", b" " * ((1 << 20) + 1)).diagnostics
+    assert render(problem) == "error[E0115]: this file is larger than 1 MiB\n --> src/lib.dol\n"
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dolbuild.toml").write_text(SETTINGS)
+    (tmp_path / "a" / "src").mkdir(parents=True)
+    (tmp_path / "a" / "Spirit.dol").write_text(spirit("a"))
+    real = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("src"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("dolbuild.workspace.os.scandir", refuse)
+    (problem,) = load(tmp_path).diagnostics
+    assert render(problem) == "error[E0703]: this folder cannot be read: Permission denied\n --> a/src\n"
+
+
+class Forgetful(Store):
+    """A store that keeps nothing."""
+
+    def write(self, data: bytes) -> str:
+        return ""
+
+
+def session(root: Path) -> Session:
+    (root / "dolbuild.toml").write_text(SETTINGS)
+    (root / "a" / "src").mkdir(parents=True)
+    (root / "a" / "Spirit.dol").write_text(spirit("a"))
+    (root / "a" / "src" / "lib.dol").write_text("pub fun one() -> Int64 { return 1 }\n")
+    made = plan(load(root), PROFILES["dev"])
+    return Session(made, root, Journal(root / ".dolbuild/journal"), Forgetful(root / "store"))
+
+
+def test_a_store_that_loses_blobs(tmp_path: Path) -> None:
+    one = session(tmp_path)
+    node = one.plan.nodes["interface:a/lib"]
+    one.execute(node)
+    one._blobs.clear()
+    run, one._run = one._run, lambda *arguments: (run(*arguments), one._blobs.clear())[0]  # type: ignore[method-assign]
+    with pytest.raises(DiagnosticError) as raised:
+        one.blob("interface:a/lib", "doli")
+    assert render(raised.value.diagnostics[0]) == (
+        "error[E0801]: the store does not keep what `interface:a/lib` makes\n"
+    )
+
+
+def test_a_symbol_that_no_object_has(tmp_path: Path) -> None:
+    def prepare(table: Any) -> Any:
+        raise compiler.MissingSymbol("@acme/a/lib.gone", Root("x", "@acme/a/lib.one").symbol)
+
+    with pytest.raises(DiagnosticError) as raised:
+        link_action(session(tmp_path), prepare, {}, {})
+    assert render(raised.value.diagnostics[0]) == (
+        "error[E0802]: the symbol `@acme/a/lib.gone` is in no object; `@acme/a/lib.one` refers to it\n"
+    )
