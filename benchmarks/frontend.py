@@ -1,6 +1,7 @@
 """Lines per second of the front end on a generated workspace, one process."""
 
 import argparse
+import gc
 import json
 import random
 import statistics
@@ -12,6 +13,7 @@ from dolbuild.analysis import resolution
 from dolbuild.analysis.check import check
 from dolbuild.analysis.closure import Closure
 from dolbuild.analysis.world import Scope, World
+from dolbuild.rules.build import GARBAGE
 from dolbuild.source import SourceFile
 from dolbuild.syntax.parser import parse
 from dolbuild.syntax.tokens import scan
@@ -80,6 +82,7 @@ def median(work: Callable[[], object], runs: int = 3) -> float:
 
 
 def main() -> None:
+    gc.set_threshold(GARBAGE, 50, 50)  # as a build does
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--lines", type=int, default=100_000)
     modules = generate(arguments.parse_args().lines)

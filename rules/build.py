@@ -1,5 +1,6 @@
 """Opening a workspace for one run: settings, plan, journal, store."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from dolbuild.rules.session import Session
 from dolbuild.workspace import STATE_FOLDER, Profile, Settings, load
 
 HOME_VARIABLE = "DOL_HOME"
+
+GARBAGE = 200_000
+"""Objects between two looks for cycles. A compiler makes many objects and hardly any cycle; Python's own
+threshold costs it a quarter of its time (``benchmarks/README.md``)."""
 
 
 def dol_home(environment: "os._Environ[str] | dict[str, str]") -> Path:
@@ -26,6 +31,7 @@ def store_folder(root: Path, settings: Settings, home: Path) -> Path:
 
 def open_session(root: Path, *, release: bool = False, home: Path | None = None) -> Session:
     """A session for the workspace at *root*. Raises DiagnosticError where it cannot be read at all."""
+    gc.set_threshold(GARBAGE, 50, 50)
     workspace = load(root)
     settings = workspace.settings
     name = "release" if release else settings.profile
