@@ -53,8 +53,8 @@ class Ground(ABC):
     # -- what the upper layers do -----------------------------------------------------------------
 
     @abstractmethod
-    def infer(self, node: t.Node) -> v.Value:
-        """The value of *node* with the type that it has by itself."""
+    def infer(self, node: t.Node, statement: bool = False) -> v.Value:
+        """The value of *node* with the type that it has by itself; *statement*: nobody uses it."""
 
     @abstractmethod
     def check(self, node: t.Node, expected: ty.Type) -> v.Value:

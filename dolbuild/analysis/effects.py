@@ -3,8 +3,6 @@
 Whether a call is allowed is decided where it stands (`dolbuild.analysis.targets`); this only explains it.
 """
 
-from typing import Any
-
 from dolbuild.syntax import tree as t
 
 _LONGEST = 6
@@ -45,18 +43,12 @@ class Effects:
         return tuple(steps)
 
     def _first_effect(self, node: t.Node) -> str | None:
-        waiting: list[Any] = [node]
-        while waiting:
-            part = waiting.pop(0)
+        for part in t.walk(node):
             if isinstance(part, t.Call):
                 called = _called(part.callee)
                 known = self.functions.get(called)
                 if (known is not None and known.effectful) or called.startswith("@"):
                     return called
-            if isinstance(part, t.Node):
-                waiting += [getattr(part, slot) for cls in type(part).__mro__ for slot in getattr(cls, "__slots__", ())]
-            elif isinstance(part, list | tuple):
-                waiting += part
         return None
 
 

@@ -186,17 +186,7 @@ def is_instance(function: t.Function) -> bool:
 
 
 def _mentions_this(node: t.Node) -> bool:
-    waiting: list[Any] = [node]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, t.Name):
-            if part.name == "this":
-                return True
-        elif isinstance(part, t.Node):
-            waiting += [getattr(part, slot) for cls in type(part).__mro__ for slot in getattr(cls, "__slots__", ())]
-        elif isinstance(part, list | tuple):
-            waiting += part
-    return False
+    return any(isinstance(part, t.Name) and part.name == "this" for part in t.walk(node))
 
 
 def describe_function(item: t.Function) -> Json:

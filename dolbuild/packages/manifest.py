@@ -228,17 +228,11 @@ def _is_bins(value: Any) -> bool:
 
 def _used_values(node: t.Node) -> set[str]:
     """The names behind ``this.`` in an expression."""
-    found: set[str] = set()
-    waiting: list[Any] = [node]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, t.Member) and isinstance(part.value, t.Name) and part.value.name == "this":
-            found.add(part.name)
-        if isinstance(part, t.Node):
-            waiting += [getattr(part, slot) for cls in type(part).__mro__ for slot in getattr(cls, "__slots__", ())]
-        elif isinstance(part, list):
-            waiting += part
-    return found
+    return {
+        part.name
+        for part in t.walk(node)
+        if isinstance(part, t.Member) and isinstance(part.value, t.Name) and part.value.name == "this"
+    }
 
 
 __all__ = ["SPIRIT_FILE", "SYSTEM_FILE", "Manifest", "ReadManifest", "Requirement", "has_errors", "read_manifest"]

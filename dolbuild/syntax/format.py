@@ -49,17 +49,7 @@ def format_source(source: SourceFile) -> Formatted:
 
 def _exegeses(file: t.File) -> dict[int, str]:
     """The text of each exegesis, by its offset."""
-    found: dict[int, str] = {}
-    waiting: list[object] = [file]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, t.Exegesis):
-            found[part.start] = part.text
-        elif isinstance(part, t.Node):
-            waiting += [getattr(part, slot) for cls in type(part).__mro__ for slot in getattr(cls, "__slots__", ())]
-        elif isinstance(part, list):
-            waiting += part
-    return found
+    return {part.start: part.text for part in t.walk(file) if isinstance(part, t.Exegesis)}
 
 
 @dataclass(slots=True)

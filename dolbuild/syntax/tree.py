@@ -4,6 +4,8 @@ Every node has ``start`` and ``end``, offsets in its file. Nodes are values: nob
 parser has made it (they are not frozen, because freezing doubles the cost of making them).
 """
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +20,26 @@ class Node:
     @property
     def span(self) -> Span:
         return Span(self.start, self.end)
+
+
+def parts(node: Node) -> Iterator[object]:
+    """What a node consists of: its attributes without its place, bases first."""
+    for cls in reversed(type(node).__mro__):
+        for slot in getattr(cls, "__slots__", ()):
+            if slot not in ("start", "end"):
+                yield getattr(node, slot)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and all nodes below it, nearer ones first."""
+    waiting: deque[object] = deque([node])
+    while waiting:
+        part = waiting.popleft()
+        if isinstance(part, Node):
+            yield part
+            waiting.extend(parts(part))
+        elif isinstance(part, list | tuple):
+            waiting.extend(part)
 
 
 class Visibility(StrEnum):
