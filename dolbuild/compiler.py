@@ -17,7 +17,7 @@ from dolbuild.analysis.world import Resolutions, Scope, World
 from dolbuild.codegen import object as objects
 from dolbuild.codegen.encode import encode_function
 from dolbuild.codegen.frame import RUNTIME, Options, string_data
-from dolbuild.codegen.ir import REF, slots
+from dolbuild.codegen.ir import slots
 from dolbuild.codegen.link import (
     CannotLink,
     MissingSymbol,
@@ -290,7 +290,6 @@ def finish(linkable: Linkable) -> bytes:
 
 __all__ = [
     "FACE",
-    "REF",
     "CannotLink",
     "Compiled",
     "Interface",

@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an action gave when it ran: artifacts by name, or only diagnostics where it failed.
-
-    *targets* maps files of the workspace to the artifacts that they hold.
-    """
+    """What an action gave when it ran: artifacts by name, or only diagnostics where it failed."""
 
     outputs: Mapping[str, bytes] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()

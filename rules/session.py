@@ -136,10 +136,6 @@ class Session:
         self.results[node.name] = entry.result
         return True
 
-    def is_done(self, node: Node) -> bool:
-        """Whether a node has a result in this run."""
-        return node.name in self.results
-
     def _is_intact(self, target: tuple[str, tuple[str, int, int]]) -> bool:
         """Whether a target is as it was written; its bytes are read only where its stat has changed."""
         path, (name, modified, size) = target
