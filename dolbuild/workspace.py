@@ -29,13 +29,15 @@ _MAX_DEPTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How code is generated. *checked*: integer overflow traps."""
+    """How code is generated. *checked*: integer overflow traps. *whole*: programs are optimised as a whole when they
+    are linked."""
 
     name: str
     checked: bool
+    whole: bool
 
 
-PROFILES = {"dev": Profile("dev", True), "release": Profile("release", False)}
+PROFILES = {"dev": Profile("dev", True, False), "release": Profile("release", False, True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _settings(table: dict[str, Any], name: str) -> Settings:
         elif options.get("overflow", "trap") not in ("trap", "wrap"):
             report(f'`overflow` of profile `{profile}` is "trap" or "wrap"')
         else:
-            profiles[profile] = Profile(profile, options.get("overflow", "trap") == "trap")
+            profiles[profile] = Profile(profile, options.get("overflow", "trap") == "trap", profile != "dev")
     if texts["profile"] not in profiles:
         report(f"there is no profile `{texts['profile']}`", f"there are {', '.join(sorted(profiles))}")
     cache = _table(table, "cache", report)

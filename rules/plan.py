@@ -78,7 +78,7 @@ class _Planner:
     def __init__(self, workspace: Workspace, profile: Profile) -> None:
         self.workspace = workspace
         self.profile = profile
-        self.options = compiler.Options(checked=profile.checked)
+        self.options = compiler.Options(profile.checked, profile.whole)
         self.nodes: dict[str, Node] = {}
         self.packages: dict[str, Package] = {}
         self.diagnostics: list[Diagnostic] = list(workspace.diagnostics)
@@ -210,13 +210,14 @@ class _Planner:
                     required,
                     self.workspace.settings.output,
                     self.profile.name,
+                    self.options,
                     (manifest, *objects),
                 )
             )
         for module in names:
             if self.has_tests(package, module):
                 own = module_name(package, module)
-                self.add(test_node(package, module, required, self.profile.name, (own, *objects)))
+                self.add(test_node(package, module, required, self.profile.name, self.options, (own, *objects)))
 
     def has_tests(self, package: Package, module: str) -> bool:
         if module.startswith(TESTS):

@@ -81,12 +81,17 @@ def _cannot_compile(session: Session, symbol: Symbol, packages: Mapping[str, Pac
     indent = len(text) - len(text.lstrip())
     shown = f"{package.shown}/{file}" if package.shown else file
     place = Place(shown, line, indent + 1, line, len(text) + 1)
-    message = f"{symbol.value} cannot be compiled by this version of dolbuild"
+    message = f"{symbol.value} cannot be compiled: engines refuse it"
     return Diagnostic("E0901", message, place, text, rooted=True)
 
 
 def spirit_node(
-    package: Package, packages: Mapping[str, Package], output: str, profile: str, dependencies: tuple[str, ...]
+    package: Package,
+    packages: Mapping[str, Package],
+    output: str,
+    profile: str,
+    options: compiler.Options,
+    dependencies: tuple[str, ...],
 ) -> Node:
     """``spirit:<member>``: ``<name>.wasm`` for the library, ``<name>.<binary>.wasm`` for each binary."""
     manifest = package.manifest
@@ -105,7 +110,7 @@ def spirit_node(
             record, linkable = link_action(
                 session,
                 lambda table, module=module: compiler.prepare_spirit(  # type: ignore[misc]
-                    _entry(table, package, module), table.find, __version__, manifest.to_json()
+                    _entry(table, package, module), table.find, __version__, manifest.to_json(), options
                 ),
                 packages,
                 {"profile": profile},

@@ -25,7 +25,12 @@ def test_name(package: Package, module: str) -> str:
 
 
 def test_node(
-    package: Package, module: str, packages: Mapping[str, Package], profile: str, dependencies: tuple[str, ...]
+    package: Package,
+    module: str,
+    packages: Mapping[str, Package],
+    profile: str,
+    options: compiler.Options,
+    dependencies: tuple[str, ...],
 ) -> Node:
     """Link the tests of one file and run them; a failure is never remembered, so it runs again."""
     file = module_path(package, module)
@@ -33,7 +38,7 @@ def test_node(
     def prepare(session: Session) -> Action:
         record, linkable = link_action(
             session,
-            lambda table: compiler.prepare_tests(table.object(package, module), table.find, __version__),
+            lambda table: compiler.prepare_tests(table.object(package, module), table.find, __version__, options),
             packages,
             {"profile": profile},
         )

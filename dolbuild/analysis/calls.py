@@ -6,11 +6,13 @@ from dataclasses import replace
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.body import is_unknown, show
-from dolbuild.analysis.context import did_you_mean
+from dolbuild.analysis.context import RUNTIME, did_you_mean
 from dolbuild.analysis.declarations import SURFACE, Generic, Parameter, Signature, type_symbol
 from dolbuild.analysis.instructions import INSTRUCTIONS
 from dolbuild.analysis.operators import needs_context
 from dolbuild.analysis.targets import (
+    CONSTRUCTOR,
+    DEFAULT,
     Failed,
     FunctionTarget,
     GlobalTarget,
@@ -23,6 +25,22 @@ from dolbuild.analysis.unify import has_variable, known, resolve, unify
 from dolbuild.analysis.world import Item, substitute
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
+
+RUNTIME_MODULES = {
+    "List.": "lists", "Map.": "maps", "Set.": "sets", "Option.": "options", "Result.": "results",
+    "String.": "strings", "Char.": "chars", "": "lists",
+}  # fmt: skip
+"""The modules of the runtime that hold the functions of built-in types."""
+
+_OTHERWISE_CALLED = {"any": "any_of", "all": "all_of", "Option.or": "otherwise"}
+"""Functions of the runtime that have another name, since theirs is taken."""
+
+INLINE = frozenset((
+    "Option.is_some", "Option.is_none", "Option.unwrap", "Option.unwrap_or", "Result.is_ok", "Result.is_err",
+    "Result.unwrap", "Result.unwrap_or", "Result.unwrap_err", "String.parse", "List.len", "List.length",
+    "List.is_empty", "assert", "assert_eq", "assert_ne", "assert_err",
+))  # fmt: skip
+"""Built-in functions that are operations of their own."""
 
 ALWAYS = ("to_string",)
 """Functions that every value has."""
@@ -76,13 +94,14 @@ class Calls(Targets):
         elif owner is not None:
             by_name = {"Self": owner}
         signature = signature.replaced(by_name)
+        outer = tuple(by_name.values()) if target.outer is None else target.outer
         if signature.takes_self:
             if owner is None:
                 return self.unknown(node)
             receiver = Parameter("self", owner, False)
             with_self = _with_parameters(signature, (receiver, *signature.parameters))
-            return self.finish_call(node, with_self, tuple(by_name.values()), None, expected, target.types)
-        return self.finish_call(node, signature, tuple(by_name.values()), None, expected, target.types)
+            return self.finish_call(node, with_self, outer, None, expected, target.types)
+        return self.finish_call(node, signature, outer, None, expected, target.types)
 
     def finish_call(
         self,
@@ -109,9 +128,30 @@ class Calls(Targets):
                 message = f"nothing here says what `{generic.name}` of `{signature.name}` is"
                 self.must_be_known(node, type_, message)
         if signature.scope == SURFACE:
-            return self.operation_call(node, signature, instance, receiver, arguments)
+            return self.operation_call(node, signature, instance, receiver, arguments, (*outer_types, *own))
+        if signature.symbol.endswith(CONSTRUCTOR):
+            names = [parameter.name for parameter in instance.parameters]
+            return v.MakeGene(instance.result, node.start, dict(zip(names, arguments, strict=True)))
+        types = (*outer_types, *own)
+        arguments = self.with_defaults(node, signature.symbol, types, instance.parameters, arguments)
         given = arguments if receiver is None else [receiver, *arguments]
         return v.CallFunction(instance.result, node.start, signature.symbol, (*outer_types, *own), given)
+
+    def with_defaults(
+        self,
+        node: t.Call,
+        symbol: str,
+        types: tuple[ty.Type, ...],
+        parameters: Sequence[Parameter],
+        arguments: list[v.Value | None],
+    ) -> list[v.Value | None]:
+        """The arguments with calls of what gives the defaults in the place of those that are left out."""
+        return [
+            v.CallFunction(parameter.type, node.start, f"{symbol}{DEFAULT}{parameter.name}", types, [])
+            if argument is None
+            else argument
+            for parameter, argument in zip(parameters, arguments, strict=True)
+        ]
 
     def expect_result(self, result: ty.Type, expected: ty.Type) -> None:
         """Let what is expected of a call say what its type parameters are."""
@@ -131,8 +171,9 @@ class Calls(Targets):
         instance: Signature,
         receiver: v.Value | None,
         arguments: list[v.Value | None],
+        types: tuple[ty.Type, ...],
     ) -> v.Value:
-        """A built-in function: an operation that the code generator knows."""
+        """A built-in function: an operation that the code generator knows, or a function of the runtime."""
         given = [argument for argument in arguments if argument is not None]
         owner = f"{type_symbol(signature.owner) or 'Integer'}." if signature.owner is not None else ""
         if receiver is not None:
@@ -144,7 +185,25 @@ class Calls(Targets):
         if any(is_unknown(value) for value in given):
             result = resolve(instance.result)
             return self.unknown(node) if has_variable(result) else v.Literal(result, node.start, None)
+        name = owner + signature.name
+        self.must_fit_operation(node, name, given)
+        module = RUNTIME_MODULES.get(owner)
+        if module is not None and name not in INLINE:
+            own = _OTHERWISE_CALLED.get(name, signature.name)
+            return v.CallFunction(instance.result, node.start, f"{RUNTIME}/{module}.{own}", types, list(given))
         return v.Operation(instance.result, node.start, owner + signature.name, given)
+
+    def must_fit_operation(self, node: t.Node, name: str, given: list[v.Value]) -> None:
+        """Report an operation on items that do not have what it needs."""
+        if name not in ("List.sort", "min", "max", "sum"):
+            return
+        item = resolve(ty.argument_of(resolve(given[0].type), "List") or ty.UNKNOWN)
+        if name == "sum":
+            if not ty.is_numeric(item) and not isinstance(item, ty.Variable) and item != ty.UNKNOWN:
+                self.context.report(node, "E0302", f"`sum` needs numbers, found {show(item)}")
+        elif not self.has_order(item) and item != ty.UNKNOWN:
+            hint = "numbers, Char, String, and lists and tuples of those have one"
+            self.context.report(node, "E0302", f"{show(item)} has no order", hint)
 
     def must_parse(self, node: t.Node, type_: ty.Type) -> None:
         type_ = resolve(type_)
@@ -345,7 +404,7 @@ class Calls(Targets):
                 given = substitute(implementation.trait, by_name)
                 assert isinstance(given, ty.Named)
                 names = dict(zip((g.name for g in trait.generics), given.arguments, strict=False))
-                inherited = trait.functions[name].replaced({**names, "Self": type_}), (type_, *given.arguments)
+                inherited = trait.functions[name].replaced({**names, "Self": type_}), (*given.arguments, type_)
         return inherited
 
     def bound_function(self, type_: ty.Type, name: str) -> tuple[ty.Type, Signature] | None:
@@ -377,7 +436,9 @@ class Calls(Targets):
         if signature.effectful:
             self.effect(node, f"`{signature.name}`", "E0401")
         arguments = self.arguments(node, signature.name, instance.parameters)
-        return v.CallTrait(instance.result, node.start, trait, signature.name, receiver, arguments)
+        outer = (*(trait.arguments if isinstance(trait, ty.Named) else ()), receiver.type)
+        arguments = self.with_defaults(node, signature.symbol, (*outer, *own), instance.parameters, arguments)
+        return v.CallTrait(instance.result, node.start, trait, signature.name, receiver, arguments, own)
 
     def call_free(
         self, node: t.Call, signature: Signature, receiver: v.Value, expected: ty.Type | None
@@ -409,10 +470,12 @@ class Calls(Targets):
         signature = INSTRUCTIONS.get(name)
         if signature is None or len(signature[0]) != len(node.arguments):
             return self.wrong(node, "E0201", f"there is no instruction `wasm.{name}` of this shape")
+        fresh: dict[str, ty.Type] = {"A": ty.Variable(), "B": ty.Variable()}
         operands = [
-            self.check(argument.value, type_) for argument, type_ in zip(node.arguments, signature[0], strict=True)
+            self.check(argument.value, substitute(type_, fresh))
+            for argument, type_ in zip(node.arguments, signature[0], strict=True)
         ]
-        return v.Instruction(signature[1], node.start, name, operands)
+        return v.Instruction(substitute(signature[1], fresh), node.start, name, operands)
 
 
 def _with_parameters(signature: Signature, parameters: tuple[Parameter, ...]) -> Signature:

@@ -27,6 +27,12 @@ MEMORY = "memory"
 _FIXED = frozenset(ty.ARITY) - {"Error"}
 """Built-in types that no module may declare anew."""
 
+INITIALISER = "#init"
+"""Behind a variable's symbol: the function that gives its first value."""
+
+INITIALISED = object()
+"""The value of a `v.Constant` whose initialiser says what it is."""
+
 SYSTEM = "System"
 """The module name of a ``System.dol``."""
 
@@ -48,6 +54,7 @@ class Checked:
     module: v.Module = field(default_factory=v.Module)
     exports: list[Export] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    declarations: Declarations = field(kw_only=True)
 
 
 def check(parsed: Parsed, scope: Scope, world: World, effect_boundary: bool = False) -> Checked:
@@ -62,7 +69,7 @@ def check(parsed: Parsed, scope: Scope, world: World, effect_boundary: bool = Fa
     checker.unused(parsed.file.items, scope)
     exports = checker.exports(own)
     diagnostics = [*parsed.diagnostics, *checker.diagnostics()]
-    return Checked(checker.result, exports, diagnostics)
+    return Checked(checker.result, exports, diagnostics, declarations=checker.declarations)
 
 
 class _Checker:
@@ -254,10 +261,22 @@ class _Checker:
         try:
             value = self.value(name)
         except constant.NotConstant as error:
+            if isinstance(item, t.Variable):
+                self.initialiser(item, members, name, type_)
+                return
             place = Span(error.start, max(item.value.end, error.start + 1))
             context.report(place, "E0316", f"`{item.name}` has no constant value: {error.reason}")
             return
-        self.result.constants.append(v.Constant(name, type_, value, isinstance(item, t.Variable)))
+        self.result.constants.append(v.Constant(name, type_, value, isinstance(item, t.Variable), item.start))
+
+    def initialiser(self, item: t.Const | t.Variable, members: Members, name: str, type_: ty.Type) -> None:
+        """A variable whose first value is computed when the program starts."""
+        body = Body(members.context, self.declarations, ty.UNKNOWN, effectful=True)
+        members.context.function = f"`{item.name}`"
+        value = body.check(item.value, type_)
+        body.settle()
+        self.result.constants.append(v.Constant(name, type_, INITIALISED, True, item.start))
+        self.result.functions.append(v.Function(f"{name}{INITIALISER}", [], type_, value, item.start))
 
     def value(self, name: str) -> Any:
         """The value of a constant, computed on first use."""

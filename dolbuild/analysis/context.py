@@ -6,13 +6,13 @@ from difflib import get_close_matches
 from dolbuild.analysis import interface
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.effects import Effects
-from dolbuild.analysis.resolution import FACE, Unresolved
+from dolbuild.analysis.resolution import FACE, RUNTIME, Unresolved
 from dolbuild.analysis.world import Ambiguous, Found, Hidden, Item, Missing, Scope, World
 from dolbuild.diagnostics import Diagnostic, at
 from dolbuild.source import SourceFile, Span
 from dolbuild.syntax import tree as t
 
-RUNTIME = "@dol/runtime"
+__all__ = ["RUNTIME", "Context"]
 """The package whose modules may write ``wasm.name(...)``."""
 
 BUILT_IN_NAMES = (

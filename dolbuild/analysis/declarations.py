@@ -93,7 +93,8 @@ class Gene:
     fields: Mapping[str, tuple[ty.Type, bool]]
     variants: Mapping[str, Variant] | None
     functions: Mapping[str, Signature]
-    constraints: tuple[str, ...]
+    constraints: tuple[tuple[str, tuple[str, ...] | None], ...]
+    """Names of the constraints, and the fields that each reads (None: perhaps all)."""
 
     @property
     def type(self) -> ty.Named:
@@ -128,6 +129,7 @@ class Implementation:
     trait: ty.Named | None
     target: ty.Type
     functions: Mapping[str, Signature]
+    prefix: str
 
 
 class Declarations:
@@ -247,9 +249,7 @@ class Declarations:
             }
         fields = {field: (self.type(type_, scope, inside), default) for field, type_, default in value["fields"]}
         functions = self._functions(value["functions"], symbol, scope, names, own)
-        return Gene(
-            symbol, name, scope, value["kind"], generics, fields, variants, functions, tuple(value["constraints"])
-        )
+        return Gene(symbol, name, scope, value["kind"], generics, fields, variants, functions, _constraints(value))
 
     def _trait(self, symbol: str, scope: Scope, name: str, value: Json) -> Trait:
         generics = self.generics(value["generics"], scope, frozenset())
@@ -273,10 +273,10 @@ class Declarations:
             names = frozenset(generic.name for generic in generics)
             target = self.type(value["for"], scope, names)
             trait = self.type(value["trait"], scope, names) if value["trait"] is not None else None
-            symbol = type_symbol(target) or "?"
-            prefix = f"{symbol}.{trait.symbol.rpartition('.')[2]}" if isinstance(trait, ty.Named) else symbol
+            trait = trait if isinstance(trait, ty.Named) else None
+            prefix = implementation_prefix(scope, target, trait)
             functions = self._functions(value["functions"], prefix, scope, names, target)
-            yield Implementation(generics, trait if isinstance(trait, ty.Named) else None, target, functions)
+            yield Implementation(generics, trait, target, functions, prefix)
         for name, inner in interface["modules"].items():
             yield from self._implementations(Scope(scope.module, (*scope.inner, name)), inner)
 
@@ -313,6 +313,27 @@ class Declarations:
             if other is not None and other.symbol not in seen and self._extends(other, wanted, seen):
                 return True
         return False
+
+
+def implementation_prefix(scope: Scope, target: ty.Type, trait: ty.Named | None) -> str:
+    """What the symbols of an implementation's functions begin with: the module in which it stands, the type,
+    and the trait (with its module, where that is another one)."""
+    home = f"{scope.module}."
+    shown = str(known(target)).translate(_IN_SYMBOLS)
+    if isinstance(target, ty.Named) and target.symbol.startswith(home) and "<" not in str(known(target)):
+        shown = target.symbol[len(home) :]
+    if trait is None:
+        return f"{home}{shown}"
+    named = trait.symbol[len(home) :] if trait.symbol.startswith(home) else trait.symbol.replace("/", ":")
+    arguments = "".join(f"[{str(known(a)).translate(_IN_SYMBOLS)}]" for a in trait.arguments)
+    return f"{home}{shown}.{named}{arguments}"
+
+
+_IN_SYMBOLS = str.maketrans({"<": "[", ">": "]", "(": "[", ")": "]", "{": "[", "}": "]", " ": None, "/": ":"})
+
+
+def _constraints(value: Json) -> tuple[tuple[str, tuple[str, ...] | None], ...]:
+    return tuple((name, None if reads is None else tuple(reads)) for name, reads in value["constraints"])
 
 
 _SURFACE_TYPES = frozenset(("String", "Char", "Integer", "Float"))

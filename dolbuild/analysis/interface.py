@@ -24,7 +24,7 @@ from dolbuild.syntax import tree as t
 from dolbuild.syntax.parser import Parsed
 from dolbuild.syntax.tokens import scan
 
-FORMAT = 2
+FORMAT = 3
 """Version of the encoding; raise it with any change of the values below."""
 
 Json = dict[str, Any]
@@ -146,7 +146,7 @@ def _members(members: list[t.Item], *, trait: bool = False, system: bool = False
     fields: list[list[Any]] = []
     variants: list[list[Any]] | None = None
     functions: Json = {}
-    constraints: list[str] = []
+    constraints: list[list[Any]] = []
     for member in members:
         match member:
             case t.HasField():
@@ -159,7 +159,7 @@ def _members(members: list[t.Item], *, trait: bool = False, system: bool = False
             case t.Function():
                 functions.setdefault(member.name, describe_member(member, trait=trait, system=system))
             case t.Constraint():
-                constraints.append(member.name)
+                constraints.append([member.name, reads(member.body)])
     value: Json = {"fields": fields, "functions": dict(sorted(functions.items())), "constraints": constraints}
     if variants is not None:
         value["variants"] = variants
@@ -176,6 +176,22 @@ def describe_member(member: t.Function, *, trait: bool = False, system: bool = F
     static = bool(member.parameters) and member.parameters[0].name != "self"
     instance = is_instance(member) or (trait and member.body is None and not static)
     return {**described, "vis": str(visibility), "self": instance, "body": member.body is not None}
+
+
+def reads(body: t.Block) -> list[str] | None:
+    """The fields that a constraint reads of its gene; None where it may read any (it hands the gene on)."""
+    found: set[str] = set()
+    receivers: set[int] = set()
+    for node in t.walk(body):
+        if isinstance(node, t.Member) and isinstance(node.value, t.Name) and node.value.name in ("this", "self"):
+            found.add(node.name)
+            receivers.add(id(node.value))
+    for node in t.walk(body):
+        if isinstance(node, t.Name) and node.name in ("this", "self") and id(node) not in receivers:
+            return None
+        if isinstance(node, t.Call) and isinstance(node.callee, t.Member) and id(node.callee.value) in receivers:
+            return None
+    return sorted(found)
 
 
 def is_instance(function: t.Function) -> bool:

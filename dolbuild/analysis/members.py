@@ -4,12 +4,23 @@ from dolbuild.analysis import constant, interface
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.context import Context
-from dolbuild.analysis.declarations import Declarations, Generic, Implementation, Parameter, Signature
+from dolbuild.analysis.declarations import (
+    Declarations,
+    Generic,
+    Implementation,
+    Parameter,
+    Signature,
+    implementation_prefix,
+)
 from dolbuild.analysis.statements import Body
+from dolbuild.analysis.targets import CONSTRUCTOR, DEFAULT
 from dolbuild.analysis.unify import known
 from dolbuild.analysis.world import Scope, substitute, symbol
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
+
+CONSTRAINT = "#constraint."
+"""Between a gene's symbol and a constraint's name: the function that looks whether it holds."""
 
 
 class Members:
@@ -59,6 +70,10 @@ class Members:
         result: ty.Type = ty.VOID
         if item.result is not None:
             result = substitute(context.type(item.result, names), itself)
+        for parameter in item.parameters:
+            if parameter.default is not None and parameter.type is not None:
+                type_ = substitute(context.type(parameter.type, names), itself)
+                self.default(parameter.default, type_, f"{name}{DEFAULT}{parameter.name}", generics)
         allowed = item.effectful if effectful is None else effectful
         body = None
         if item.body is not None:
@@ -73,7 +88,8 @@ class Members:
             context.report(place, "E0307", f"`{item.name}` has no body", hint)
         if item.body is not None or host:
             generic_names = tuple(generic.name for generic in generics)
-            self.module.functions.append(v.Function(name, parameters, result, body, item.name_start, generic_names))
+            function = v.Function(name, parameters, result, body, item.name_start, generic_names, this)
+            self.module.functions.append(function)
 
     def parameters(
         self, item: t.Function, names: frozenset[str], itself: dict[str, ty.Type], this: ty.Type | None
@@ -93,16 +109,16 @@ class Members:
                 hint = f"write `{parameter.name}: Int64`, for example"
                 self.context.report(parameter, "E0313", message, hint)
             type_ = substitute(self.context.type(parameter.type, names), itself)
-            if parameter.default is not None:
-                self.default(parameter.default, type_)
             parameters.append(v.Local(parameter.name, type_))
         return parameters
 
-    def default(self, node: t.Expression, type_: ty.Type) -> None:
-        """A default value: it sees what the module sees, and no parameters."""
-        checker = Body(self.context, self.declarations, ty.UNKNOWN)
-        checker.check(node, type_)
+    def default(self, node: t.Expression, type_: ty.Type, name: str, generics: tuple[Generic, ...]) -> None:
+        """A default value becomes a function: it sees what the module sees, and no parameters."""
+        checker = Body(self.context, self.declarations, ty.UNKNOWN, generics=generics)
+        body = checker.check(node, type_)
         checker.settle()
+        names = tuple(generic.name for generic in generics)
+        self.module.functions.append(v.Function(name, [], type_, body, node.start, names))
 
     # -- genes and Systems ------------------------------------------------------------------------
 
@@ -112,6 +128,7 @@ class Members:
         generics = self.generics(written, ())
         own = ty.Named(name, tuple(ty.GenericOf(g.name) for g in generics))
         names = frozenset(g.name for g in generics) | {"Self"}
+        self.module.genes.append(name)
         self.member_names(item.members)
         has_enum = any(isinstance(member, t.Enum) for member in item.members)
         for member in item.members:
@@ -122,12 +139,14 @@ class Members:
                         message = f"`{item.name}` has variants, so it has no fields"
                         self.context.report(member, "E0112", message, "give the variants payloads instead")
                     if member.default is not None:
-                        self.default(member.default, type_)
+                        self.default(member.default, type_, f"{name}{DEFAULT}{member.name}", generics)
                 case t.Enum(variants=variants):
                     self.variants(variants, names)
                 case t.Function():
                     self.function(member, f"{name}.{member.name}", outer=generics, owner=own)
-                case t.Constraint() | t.Law():
+                case t.Constraint():
+                    self.constraint(member, name, own, generics)
+                case t.Law():
                     self.condition(member, own, generics)
                 case t.Exegesis():
                     pass
@@ -137,6 +156,19 @@ class Members:
                     pass
                 case _:
                     self.context.report(member, "E0112", f"this cannot stand inside of `{item.name}`")
+        if not has_enum:
+            self.constructor(name, own, generics, item.name_start)
+
+    def constructor(self, name: str, own: ty.Named, generics: tuple[Generic, ...], start: int) -> None:
+        """The function that makes a gene of all its fields."""
+        gene = self.declarations.gene(own)
+        if gene is None or "new" in gene.functions:
+            return
+        parameters = [v.Local(field, type_, False) for field, (type_, _) in gene.fields.items()]
+        fields: dict[str, v.Value | None] = {p.name: v.GetLocal(p.type, start, p) for p in parameters}
+        names = tuple(generic.name for generic in generics)
+        body = v.MakeGene(own, start, fields)
+        self.module.functions.append(v.Function(f"{name}{CONSTRUCTOR}", parameters, own, body, start, names))
 
     def member_names(self, members: list[t.Item]) -> None:
         first: dict[str, t.Item] = {}
@@ -161,11 +193,25 @@ class Members:
             for _, type_ in variant.payload:
                 self.context.type(type_, names)
 
-    def condition(self, member: t.Constraint | t.Law, own: ty.Type, generics: tuple[Generic, ...]) -> None:
+    def constraint(self, member: t.Constraint, gene: str, own: ty.Type, generics: tuple[Generic, ...]) -> None:
+        """A constraint becomes a function that traps where it does not hold."""
+        itself, holds = self.condition(member, own, generics)
+        shown = v.GetLocal(own, member.start, itself)
+        message = f"the constraint `{member.name}` of `{gene.rpartition('.')[2]}` does not hold: "
+        trap = v.Trap(ty.NEVER, member.start, message, shown)
+        nothing = v.Literal(ty.VOID, member.start, None)
+        body = v.Conditional(ty.VOID, member.start, holds, nothing, trap)
+        names = tuple(generic.name for generic in generics)
+        name = f"{gene}{CONSTRAINT}{member.name}"
+        self.module.functions.append(v.Function(name, [itself], ty.VOID, body, member.start, names))
+
+    def condition(
+        self, member: t.Constraint | t.Law, own: ty.Type, generics: tuple[Generic, ...]
+    ) -> tuple[v.Local, v.Value]:
         what = "constraint" if isinstance(member, t.Constraint) else "law"
         self.context.function = f"the {what} `{member.name}`"
         body = Body(self.context, self.declarations, ty.BOOL, this=own, owner=own, generics=generics)
-        body.condition(member.body)
+        return body.condition(member.body)
 
     # -- traits and implementations ---------------------------------------------------------------
 
@@ -174,6 +220,7 @@ class Members:
         generics = self.generics(item.generics, ())
         own = ty.Named(name, tuple(ty.GenericOf(g.name) for g in generics))
         names = frozenset(g.name for g in generics)
+        self.module.genes.append(name)
         for above in item.supers:
             type_ = self.context.type(above, names)
             if type_ != ty.UNKNOWN and self.declarations.trait(type_) is None:
@@ -211,9 +258,7 @@ class Members:
         if scope.module not in homes:
             message = f"an implementation for `{known(target)}` stands in its module"
             self.context.report(item.target, "E0322", message + (", or in that of the trait" if trait else ""))
-        prefix = f"{gene.symbol if gene is not None else known(target)}"
-        if trait is not None:
-            prefix += f".{trait.name}"
+        prefix = implementation_prefix(scope, target, trait_type if isinstance(trait_type, ty.Named) else None)
         given: dict[str, t.Function] = {}
         for member in item.members:
             if isinstance(member, t.Function):
@@ -222,6 +267,9 @@ class Members:
             elif not isinstance(member, t.Exegesis | t.Law | t.Constraint):
                 self.context.report(member, "E0112", "an implementation holds functions")
         if trait is not None and isinstance(trait_type, ty.Named):
+            generic_names = tuple(generic.name for generic in generics)
+            described = v.Implementation(generic_names, trait_type, target, prefix, tuple(given))
+            self.module.implementations.append(described)
             self.conforms(item, given, target, trait_type, scope)
 
     def conforms(

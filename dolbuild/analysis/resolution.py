@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+RUNTIME = "@dol/runtime"
+"""The package whose functions generated code may call, and which may write instructions."""
+
 FACE = "lib"
 """The module that other Spirits see: ``src/lib.dol``."""
 

@@ -36,19 +36,19 @@ class Body(Making):
         self.settle()
         return value
 
-    def condition(self, body: t.Block) -> v.Value:
-        """A constraint or law: a block that says yes or no. Without a statement it says yes."""
-        if self.this is not None:
-            itself = v.Local("self", self.this, False)
-            self.scopes[0]["self"] = self.scopes[0]["this"] = itself
+    def condition(self, body: t.Block) -> tuple[v.Local, v.Value]:
+        """A constraint or law: a block that says yes or no, and the variable that stands for ``this`` in it.
+        Without a statement it says yes."""
+        itself = v.Local("self", self.this if self.this is not None else ty.UNKNOWN, False)
+        self.scopes[0]["self"] = self.scopes[0]["this"] = itself
         statements = [s for s in body.statements if not isinstance(s, t.Exegesis)]
         if not statements:
-            return v.Literal(ty.BOOL, body.start, True)
+            return itself, v.Literal(ty.BOOL, body.start, True)
         value = self.block(body, ty.BOOL)
         if resolve(value.type) == ty.VOID:
             self.context.report(statements[-1], "E0301", "expected `Bool`: a constraint says yes or no")
         self.settle()
-        return value
+        return itself, value
 
     def settle(self) -> None:
         """Report what had to be known by now and is not. Once for each place."""
@@ -209,7 +209,7 @@ class Body(Making):
             self.context.report(node, "E0309", f"`{name}` would have no value: this gives Void")
         self.context.shadows(Span(node.start, node.start + len(name)) if isinstance(node, t.Assign) else node, name)
         local = self.declare_local(name, type_ if type_ is not None else value.type, mutable)
-        return v.SetLocal(ty.VOID, node.start, local, value)
+        return v.SetLocal(ty.VOID, node.start, local, value, True)
 
     # -- both directions --------------------------------------------------------------------------
 
@@ -408,9 +408,15 @@ class Body(Making):
             self.context.report(node.pattern, "E0301", f"this pattern cannot match {show(type_)}")
         self.scopes.append({})
         counter, last = self.declare_local(name, type_), v.Local(".last", type_, False)
+        captured = any(isinstance(part, t.Closure) for part in t.walk(node.body))
+        own = counter
+        if captured:  # a closure gets the variable of its own round
+            counter = v.Local(".counter", type_)
         current = v.GetLocal(type_, node.start, counter)
         end = v.GetLocal(type_, node.start, last)
         body = self.loop_body(node.body)
+        if captured:
+            body = v.Sequence(body.type, node.start, [v.SetLocal(ty.VOID, node.start, own, current, True), body])
         self.scopes.pop()
         inclusive = range_.operator == "..="
         go = v.Operation(ty.BOOL, node.start, "le" if inclusive else "lt", [current, end])

@@ -15,6 +15,12 @@ from dolbuild.source import Span
 from dolbuild.syntax import tree as t
 from dolbuild.syntax.tree import Visibility
 
+CONSTRUCTOR = "#new"
+"""Behind a gene's symbol: the function that makes one of all its fields, where it declares no ``new``."""
+
+DEFAULT = "#default."
+"""Between a function's (or gene's) symbol and a parameter's (or field's) name: what gives its default."""
+
 BUILT_IN_VARIANTS = {"Some": "Option", "None": "Option", "Ok": "Result", "Err": "Result"}
 
 
@@ -43,6 +49,8 @@ class FunctionTarget:
     signature: Signature
     owner: ty.Type | None = None
     types: tuple[ty.Type, ...] = ()
+    outer: tuple[ty.Type, ...] | None = None
+    """What the type parameters around it stand for, where those are not the owner's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,21 +178,24 @@ class Targets(Operators):
             return FAILED
         if gene.variants is not None and name in gene.variants and isinstance(type_, ty.Named):
             return VariantTarget(type_, name)
-        signature = self.static_function(gene, type_, name)
-        if signature is not None:
-            return FunctionTarget(signature, type_) if self.visible(place, signature) else FAILED
+        found = self.static_function(gene, type_, name)
+        if found is not None:
+            signature, outer = found
+            return FunctionTarget(signature, type_, (), outer) if self.visible(place, signature) else FAILED
         if name == "new" and gene.variants is None and gene.scope != SURFACE and isinstance(type_, ty.Named):
             return FunctionTarget(self.default_constructor(gene), type_)
         names = [*(gene.variants or ()), *gene.functions, *([] if gene.variants else ["new"])]
         self.context.report(place, "E0208", f"`{gene.name}` has no `{name}`", did_you_mean(name, names))
         return FAILED
 
-    def static_function(self, gene: Gene, type_: ty.Type, name: str) -> Signature | None:
+    def static_function(
+        self, gene: Gene, type_: ty.Type, name: str
+    ) -> tuple[Signature, tuple[ty.Type, ...] | None] | None:
         if name in gene.functions:
-            return gene.functions[name]
+            return gene.functions[name], None
         for implementation, by_name in self.declarations.implementations_for(type_):
             if name in implementation.functions:
-                return implementation.functions[name].replaced(by_name)
+                return implementation.functions[name].replaced(by_name), tuple(by_name.values())
         return None
 
     def default_constructor(self, gene: Gene) -> Signature:
@@ -194,7 +205,14 @@ class Targets(Operators):
             for name, (type_, default) in gene.fields.items()
         )
         return Signature(
-            "new", f"{gene.symbol}.new", gene.scope, gene.generics, parameters, gene.type, False, owner=gene.type
+            "new",
+            f"{gene.symbol}{CONSTRUCTOR}",
+            gene.scope,
+            gene.generics,
+            parameters,
+            gene.type,
+            False,
+            owner=gene.type,
         )
 
     def has_default(self, type_: ty.Type, seen: set[str]) -> bool:
@@ -287,7 +305,13 @@ class Targets(Operators):
             return self.wrong(node, "E0207", f"`{signature.name}` needs an instance; wrap it in a closure")
         if signature.effectful:
             self.effect(node, f"`{signature.name}`", "E0401")
-        return v.FunctionReference(instance.type, node.start, signature.symbol, types)
+        outer = target.outer
+        if outer is None:
+            outer = target.owner.arguments if isinstance(target.owner, ty.Named) else ()
+            if isinstance(target.owner, ty.Named):
+                gene = self.declarations.gene(target.owner)
+                instance = instance.replaced(gene.by_name(target.owner)) if gene is not None else instance
+        return v.FunctionReference(instance.type, node.start, signature.symbol, (*outer, *types))
 
     def effect(self, node: t.Node, what: str, code: str) -> None:
         """Report an effect where none may happen."""

@@ -41,8 +41,11 @@ class GetLocal(Value):
 
 @dataclass(slots=True, eq=False)
 class SetLocal(Value):
+    """*declares*: the variable begins here, so that a closure that captures it gets one of its own."""
+
     local: Local
     value: Value
+    declares: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -71,12 +74,13 @@ class CallFunction(Value):
 @dataclass(slots=True, eq=False)
 class CallTrait(Value):
     """A call of a trait's function on a value of which only the trait is known: of a type parameter that
-    the trait bounds, or of a trait used as a type."""
+    the trait bounds, or of a trait used as a type. *types*: arguments for the function's own type parameters."""
 
     trait: Type
     name: str
     receiver: Value
     arguments: list["Value | None"]
+    types: tuple[Type, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -280,7 +284,10 @@ class Return(Value):
 
 @dataclass(slots=True, eq=False)
 class Trap(Value):
+    """The program ends with *message*, and behind it *shown* by its structure, if there is one."""
+
     message: str
+    shown: Value | None = None
 
 
 # -- patterns --------------------------------------------------------------------------------------
@@ -368,6 +375,8 @@ class Function:
     body: Value | None
     start: int
     generics: tuple[str, ...] = ()
+    owner: Type | None = None
+    """The type whose constraints hold when it returns: that of its ``self``."""
 
 
 @dataclass(slots=True, eq=False)
@@ -378,6 +387,18 @@ class Constant:
     type: Type
     value: Any
     mutable: bool
+    start: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Implementation:
+    """``impl Trait for Type``: its functions are called *prefix* and their name."""
+
+    generics: tuple[str, ...]
+    trait: Type
+    target: Type
+    prefix: str
+    functions: tuple[str, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -394,3 +415,6 @@ class Module:
     functions: list[Function] = field(default_factory=list)
     constants: list[Constant] = field(default_factory=list)
     tests: list[Test] = field(default_factory=list)
+    genes: list[str] = field(default_factory=list)
+    """Symbols of the genes, Systems and traits that are declared here."""
+    implementations: list[Implementation] = field(default_factory=list)

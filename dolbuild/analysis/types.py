@@ -113,6 +113,10 @@ RANGE = "Range"
 """Symbol of the type of ``a..b``, which has no name in the language."""
 
 
+ARRAY = "Array"
+"""Symbol of the type of what lists and maps keep their items in, which only the runtime may name."""
+
+
 @dataclass(frozen=True, slots=True)
 class IntegerKind:
     bits: int

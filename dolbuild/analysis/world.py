@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dolbuild.analysis import types as ty
-from dolbuild.analysis.resolution import Target, Unresolved, split_id
+from dolbuild.analysis.resolution import RUNTIME, Target, Unresolved, split_id
 from dolbuild.syntax.tree import Visibility
 
 Json = dict[str, Any]
@@ -265,6 +265,8 @@ class World:
             return ty.FunctionOf(arguments[:-1], arguments[-1])
         found = self.type_item(path, scope) if scope.module in self.interfaces else Missing(scope, path)
         if isinstance(found, Missing) and ty.ARITY.get(path) == len(arguments):
+            return ty.Named(path, arguments)
+        if isinstance(found, Missing) and path == ty.ARRAY and scope.package == RUNTIME and len(arguments) == 1:
             return ty.Named(path, arguments)
         if not isinstance(found, Item):
             return Missing(scope, path, isinstance(found, Missing) and found.broken)

@@ -4,10 +4,10 @@ An index that only the linker knows is written as five padded bytes and noted as
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dolbuild.codegen.ir import Code, Function
-from dolbuild.source import SourceFile
 
 VALUE_TYPES = {"i32": 0x7F, "i64": 0x7E, "f32": 0x7D, "f64": 0x7C, "ref": 0x7F}
 
@@ -115,8 +115,9 @@ def signature_text(signature: Signature) -> str:
 class Relocation:
     """Five bytes at *offset* in a body that take an index or an address.
 
-    *kind*: ``f`` a function, ``g`` a global, ``d`` the address of data, ``t`` a type (the symbol is its
-    signature), ``h`` the first address after all data.
+    *kind*: ``f`` a function, ``g`` a global, ``d`` the address of data, ``e`` a function's place in the table, ``t`` a
+    type (the symbol is its signature), ``p`` an address that the linker knows. In data, where they are four plain
+    bytes, only ``d`` and ``e``.
     """
 
     offset: int
@@ -138,10 +139,11 @@ class Encoded:
     lines: tuple[tuple[int, int], ...]
 
 
-def encode_function(function: Function, source: SourceFile) -> Encoded:
-    """Encode one function."""
-    encoder = _Encoder(source)
-    encoder.mark(function.start)
+def encode_function(function: Function, line_of: Callable[[int], int]) -> Encoded:
+    """Encode one function. *line_of* gives the line of a source offset."""
+    encoder = _Encoder(line_of)
+    if function.start >= 0:
+        encoder.mark(function.start)
     encoder.locals(function.locals[len(function.parameters) :])
     encoder.emit(function.body)
     if function.results and not function.body.results:
@@ -157,8 +159,8 @@ def encode_function(function: Function, source: SourceFile) -> Encoded:
 
 
 class _Encoder:
-    def __init__(self, source: SourceFile) -> None:
-        self.source = source
+    def __init__(self, line_of: Callable[[int], int]) -> None:
+        self.line_of = line_of
         self.out = bytearray()
         self.relocations: list[Relocation] = []
         self.lines: list[tuple[int, int]] = []
@@ -189,7 +191,7 @@ class _Encoder:
 
     def mark(self, start: int) -> None:
         """Note the source line of the instruction that comes next."""
-        line = self.source.line_column(start)[0]
+        line = self.line_of(start)
         if line != self.line:
             self.line = line
             self.lines.append((len(self.out), line))
@@ -278,9 +280,21 @@ class _Encoder:
         self.out.append(0x41)
         self.relocate("d", code.imm)
 
-    def heap_base(self, code: Code) -> None:
+    def table(self, code: Code) -> None:
         self.out.append(0x41)
-        self.relocate("h", "")
+        self.relocate("e", code.imm)
+
+    def place(self, code: Code) -> None:
+        self.out.append(0x41)
+        self.relocate("p", code.imm)
+
+    def call_indirect(self, code: Code) -> None:
+        self.sequence(code)
+        if code.start >= 0:
+            self.mark(code.start)
+        self.out.append(0x11)
+        self.relocate("t", signature_text(code.imm))
+        self.out.append(0x00)
 
     def block(self, code: Code) -> None:
         self.out.append(0x02 if code.op == "block" else 0x03)
@@ -296,9 +310,13 @@ class _Encoder:
         self.block_type(code.results)
         self.labels.append(-1)
         self.emit(code.args[1])
+        if code.results and not code.args[1].results:
+            self.out.append(0x00)
         if len(code.args) > 2 and code.args[2].op != "nop":
             self.out.append(0x05)
             self.emit(code.args[2])
+            if code.results and not code.args[2].results:
+                self.out.append(0x00)
         self.labels.pop()
         self.out.append(0x0B)
 
@@ -323,7 +341,9 @@ _EMIT = {
     "global.get": _Encoder.global_get,
     "global.set": _Encoder.global_set,
     "data": _Encoder.data,
-    "heap_base": _Encoder.heap_base,
+    "table": _Encoder.table,
+    "place": _Encoder.place,
+    "call_indirect": _Encoder.call_indirect,
     "block": _Encoder.block,
     "loop": _Encoder.block,
     "if": _Encoder.conditional,

@@ -27,9 +27,11 @@ class Code:
     ``if``          operands: condition, then, otherwise (or none)
     ``br`` ``br_if``  imm: label
     ``call``        imm: symbol
+    ``call_indirect``  imm: signature; the function's place in the table is the last operand
     ``global.get`` ``global.set``  imm: symbol
     ``data``        imm: symbol; its address
-    ``heap_base``   the first address after all data
+    ``table``       imm: symbol of a function; its place in the table of functions
+    ``place``       imm: ``heap_base``, ``stack_top``, ``roots_start`` or ``roots_end``: an address that the linker knows
     ``nop``         nothing at all
 
     *start* is the source offset for the line table, or -1.
@@ -67,12 +69,21 @@ class Function:
     start: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Bytes in memory. *places*: offsets at which the address of other data (``d``) or a function's place in the
+    table (``e``) is filled in, as four bytes."""
+
+    body: bytes
+    places: tuple[tuple[int, str, str], ...] = ()
+
+
 @dataclass(slots=True)
 class Unit:
     """Everything that one module compiles to, not yet encoded."""
 
     functions: list[Function] = field(default_factory=list)
-    data: dict[str, bytes] = field(default_factory=dict)
+    data: dict[str, Data] = field(default_factory=dict)
     unsupported: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Functions that cannot be compiled yet: the source offset, and what in them it is."""
 
@@ -92,22 +103,43 @@ def slots(type_: ty.Type) -> tuple[str, ...]:
     return _slots(known(type_))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def _slots(type_: ty.Type) -> tuple[str, ...]:
     slot = _ONE_SLOT.get(type_)
     if slot is not None:
         return (slot,)
-    if isinstance(type_, ty.Named):
-        if type_.symbol == "Option":
-            inner = slots(type_.arguments[0])
-            return inner if is_nullable(type_) else (I32, *inner)
-        return (REF,)
-    if isinstance(type_, ty.TupleOf):
-        return tuple(slot for item in type_.items for slot in slots(item))
-    return ()
+    match type_:
+        case ty.Named("Option", (item,)):
+            return slots(item) if is_nullable(type_) else (I32, *slots(item))
+        case ty.Named("Result", (value, error)):
+            return (*slots(value), REF) if is_marked_by_error(type_) else (I32, *slots(value), *slots(error))
+        case ty.Named(ty.RANGE, (item,)):
+            return (*slots(item), *slots(item), I32)
+        case ty.Named() | ty.FunctionOf():
+            return (REF,)
+        case ty.TupleOf(items):
+            return tuple(slot for item in items for slot in slots(item))
+        case ty.RecordOf(fields):
+            return tuple(slot for _, item in fields for slot in slots(item))
+        case _:
+            return ()
+
+
+def is_reference(type_: ty.Type) -> bool:
+    """Whether values of this type are addresses that are never 0."""
+    return slots(type_) == (REF,) and ty.argument_of(type_, "Option") is None
 
 
 def is_nullable(type_: ty.Type) -> bool:
     """Whether this is an Option whose ``None`` is the address 0 rather than a tag of its own."""
     item = ty.argument_of(type_, "Option")
-    return item is not None and slots(item) == (REF,) and ty.argument_of(item, "Option") is None
+    return item is not None and is_reference(item)
+
+
+def is_marked_by_error(type_: ty.Type) -> bool:
+    """Whether this is a Result that is ``Ok`` where the address of its error is 0, without a tag."""
+    return isinstance(type_, ty.Named) and type_.symbol == "Result" and is_reference(type_.arguments[1])
+
+
+def is_zero_sized(type_: ty.Type) -> bool:
+    return not slots(type_)

@@ -10,10 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dolbuild.codegen.encode import VALUE_TYPES, padded, signature_text, sleb, text, uleb, vector
-from dolbuild.codegen.object import Symbol, parse_signature
+from dolbuild.codegen import optimise, roots
+from dolbuild.codegen.encode import VALUE_TYPES, encode_function, padded, signature_text, sleb, text, uleb, vector
+from dolbuild.codegen.ir import Code, Function
+from dolbuild.codegen.lower import set_slot
+from dolbuild.codegen.object import Symbol, code_symbol, function_symbol, parse_signature
+from dolbuild.codegen.roots import insert_roots
 
 PAGE = 65536
+STACK_TOP = 1 << 20
+"""Where the shadow stack begins; it grows down to 0."""
+
 DATA_START = 16
 """Addresses below are never used, so that 0 can stand for "nothing"."""
 
@@ -75,7 +82,64 @@ def reach(roots: tuple[Root, ...], find: SymbolTable) -> list[Symbol]:
 
 def link(request: Request, symbols: list[Symbol]) -> bytes:
     """The binary of a module. *symbols* is what `reach` gave."""
+    symbols = _with_start(symbols)
+    if any(symbol.code is not None for symbol in symbols):
+        roots = [root.symbol for root in request.roots]
+        symbols = optimise.program(symbols, [*roots, *(s.name for s in symbols if s.name == START)])
     return _Linker(request, symbols).run()
+
+
+START = "@dol/derived/start"
+"""The function that gives variables their first values, where those are computed."""
+
+
+def _with_start(symbols: list[Symbol]) -> list[Symbol]:
+    """The symbols, and a function that runs the initialisers of the variables among them: each behind those whose
+    variables it reads."""
+    by_name = {symbol.name: symbol for symbol in symbols}
+    slots: dict[str, list[Symbol]] = {}
+    for symbol in symbols:
+        for reference in symbol.references if symbol.kind in ("global", "root") else ():
+            if by_name[reference].kind == "function":
+                slots.setdefault(reference, []).append(symbol)
+    if not slots:
+        return symbols
+    order: list[str] = []
+
+    def visit(name: str, seen: set[str]) -> None:
+        waiting = [name]
+        reached: set[str] = set()
+        while waiting:
+            reference = waiting.pop()
+            if reference not in reached:
+                reached.add(reference)
+                waiting += by_name[reference].references
+        for other in sorted(slots):
+            if other in reached and other != name and other not in seen:
+                seen.add(other)
+                visit(other, seen)
+        if name not in order:
+            order.append(name)
+
+    for name in sorted(slots):
+        visit(name, {name})
+    parts: list[Code] = []
+    locals_: list[str] = []
+    for name in order:
+        results = by_name[name].signature[1]
+        at = tuple(range(len(locals_), len(locals_) + len(results)))
+        locals_ += results
+        parts.append(Code("local.set", (Code("call", (), name, results),), at))
+        variables = sorted(slots[name], key=lambda s: (len(s.name), s.name))
+        for variable, index in zip(variables, at, strict=True):
+            value = Code("local.get", imm=index, results=(locals_[index],))
+            parts.append(set_slot(variable.name, value))
+    function = Function(START, (), (), locals_, Code("seq", tuple(parts)), -1)
+    whole = any(symbol.code is not None for symbol in symbols)
+    if whole:
+        return [*symbols, code_symbol(function, "start", "")]
+    encoded = encode_function(insert_roots(function, lambda name: True), lambda line: line)
+    return [*symbols, function_symbol(encoded, "start")]
 
 
 class _Linker:
@@ -84,25 +148,31 @@ class _Linker:
         self.imports = [s for s in symbols if s.kind == "import"]
         self.functions = [s for s in symbols if s.kind == "function"]
         self.globals = [s for s in symbols if s.kind == "global"]
-        self.data = [s for s in symbols if s.kind == "data"]
+        self.roots = [s for s in symbols if s.kind == "root"]
+        self.data = sorted((s for s in symbols if s.kind == "data"), key=lambda s: (_is_zero(s), s.name))
         self.types: dict[str, int] = {}
         self.addresses: dict[str, int] = {}
         self.indices: dict[str, dict[str, int]] = {
             "f": {s.name: index for index, s in enumerate((*self.imports, *self.functions))},
             "g": {s.name: index for index, s in enumerate(self.globals)},
         }
+        placed = {r.symbol for s in (*self.functions, *self.data) for r in s.relocations if r.kind == "e"}
+        self.table = {name: index for index, name in enumerate(sorted(placed), 1)}
+        self.places: dict[str, int] = {}
 
     def run(self) -> bytes:
         data, heap_base = self._place_data()
         for symbol in (*self.imports, *self.functions):
             self._type(signature_text(symbol.signature))
-        bodies = [self._body(symbol, heap_base) for symbol in self.functions]
+        bodies = [self._body(symbol) for symbol in self.functions]
         head = bytearray(b"\0asm\x01\0\0\0")
         head += _section(1, vector([_type_bytes(signature) for signature in self.types]))
         if self.imports:
             head += _section(2, vector([self._import(symbol) for symbol in self.imports]))
         declared = [uleb(self._type(signature_text(s.signature))) for s in self.functions]
         head += _section(3, vector(declared))
+        if self.table:
+            head += _section(4, vector([b"\x70\x01" + uleb(len(self.table) + 1) + uleb(len(self.table) + 1)]))
         pages = max(1, -(-heap_base // PAGE))
         head += _section(5, vector([b"\x00" + uleb(pages)]))
         if self.globals:
@@ -112,15 +182,22 @@ class _Linker:
         exports += [
             text("dol." + symbol.name.rpartition("/")[2]) + b"\x03" + uleb(index)
             for index, symbol in enumerate(self.globals)
-            if symbol.name == TRAP_MESSAGE
+            if symbol.name in SHOWN_GLOBALS
         ]
         head += _section(7, vector(exports))
+        if START in self.indices["f"]:
+            head += _section(8, uleb(self._function(START)))
+        if self.table:
+            functions = vector([uleb(self._function(name)) for name in self.table])
+            head += _section(9, vector([b"\x00\x41\x01\x0b" + functions]))
         code = vector(bodies)
         prefix = uleb(len(code))
         code_start = len(head) + 1 + len(prefix)
         tail = bytearray()
         if data:
-            tail += _section(11, vector([b"\x00\x41" + sleb(DATA_START) + b"\x0b" + uleb(len(data)) + data]))
+            tail += _section(
+                11, vector([b"\x00\x41" + sleb(self.places["data_start"]) + b"\x0b" + uleb(len(data)) + data])
+            )
         tail += _custom("name", self._names())
         tail += _custom("dol.lines", self._lines(code_start, bodies))
         for name in sorted(self.request.sections):
@@ -139,23 +216,43 @@ class _Linker:
         return self.indices["f"][name]
 
     def _place_data(self) -> tuple[bytes, int]:
-        """All data one after the other, aligned to eight bytes, and the first address behind it."""
+        """The roots and all data one after the other, aligned to eight bytes, and the first address behind it. Data that
+        is all zeros comes last and is not in the file."""
+        start = STACK_TOP if roots.STACK in self.indices["g"] else DATA_START
+        self.places["stack_top"] = self.places["data_start"] = self.places["roots_start"] = start
         out = bytearray()
+        for symbol in self.roots:
+            self.addresses[symbol.name] = start + len(out)
+            out += bytes(4)
+        self.places["roots_end"] = start + len(out)
+        out += b"\0" * (-len(out) % 8)
         for symbol in self.data:
-            self.addresses[symbol.name] = DATA_START + len(out)
+            self.addresses[symbol.name] = start + len(out)
             out += symbol.body
             out += b"\0" * (-len(out) % 8)
-        return bytes(out), DATA_START + len(out)
+        for symbol in self.roots:
+            value = next((self.addresses[name] for name in symbol.references if name in self.addresses), 0)
+            at = self.addresses[symbol.name] - start
+            out[at : at + 4] = value.to_bytes(4, "little")
+        for symbol in self.data:
+            for place in symbol.relocations:
+                value = self.table[place.symbol] if place.kind == "e" else self.addresses[place.symbol]
+                at = self.addresses[symbol.name] - start + place.offset
+                out[at : at + 4] = value.to_bytes(4, "little")
+        self.places["heap_base"] = start + len(out)
+        return bytes(out).rstrip(b"\0"), start + len(out)
 
     # -- parts ------------------------------------------------------------------------------------
 
-    def _body(self, symbol: Symbol, heap_base: int) -> bytes:
+    def _body(self, symbol: Symbol) -> bytes:
         body = bytearray(symbol.body)
         for relocation in symbol.relocations:
             if relocation.kind == "d":
                 value = self.addresses[relocation.symbol]
-            elif relocation.kind == "h":
-                value = heap_base
+            elif relocation.kind == "e":
+                value = self.table[relocation.symbol]
+            elif relocation.kind == "p":
+                value = self.places[relocation.symbol]
             elif relocation.kind == "t":
                 value = self._type(relocation.symbol)
             else:
@@ -168,8 +265,8 @@ class _Linker:
         return text(module) + text(name) + b"\x00" + uleb(self._type(signature_text(symbol.signature)))
 
     def _global(self, symbol: Symbol) -> bytes:
-        value = self.addresses[symbol.references[0]] if symbol.references else symbol.value
-        return bytes((VALUE_TYPES[symbol.type], int(symbol.mutable))) + _constant(symbol.type, value) + b"\x0b"
+        mutable = symbol.mutable or bool(symbol.references)
+        return bytes((VALUE_TYPES[symbol.type], int(mutable))) + _constant(symbol.type, symbol.value) + b"\x0b"
 
     def _names(self) -> bytes:
         """The name section: functions only (specification 2.0, appendix "Custom Sections")."""
@@ -198,8 +295,17 @@ class _Linker:
         return bytes(out)
 
 
-TRAP_MESSAGE = "@dol/runtime/traps.MESSAGE"
-"""The variable in which the runtime leaves the address of a trap's message; exported when it is there."""
+SHOWN_GLOBALS = frozenset((
+    "@dol/runtime/traps.MESSAGE", "@dol/runtime/memory.STACK", "@dol/runtime/memory.STRESS",
+    "@dol/runtime/memory.COLLECTIONS", "@dol/runtime/memory.BLOCKS",
+))  # fmt: skip
+"""Variables of the runtime that the host may see, exported where they are there: the address of a trap's message; the
+shadow stack, on which the host holds what it makes; whether to collect at every allocation; how often it collected, and
+the blocks of memory that it manages."""
+
+
+def _is_zero(symbol: Symbol) -> bool:
+    return not any(symbol.body) and not symbol.relocations
 
 
 def _section(number: int, content: bytes) -> bytes:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dolbuild.codegen.encode import Encoded, Relocation, signature_text
+from dolbuild.codegen.ir import Code, Data, Function
 
-MAGIC = b"dolo1\n"
+MAGIC = b"dolo2\n"
 """First line of an object; the number is the version of the encoding."""
 
 Json = dict[str, Any]
@@ -22,9 +23,11 @@ Json = dict[str, Any]
 class Symbol:
     """One thing that a link can reach.
 
-    *kind*: ``function``, ``import`` (the host gives it), ``global``, ``data``, or ``unsupported`` (it cannot
-    be compiled yet; its value says what in it). *references* are the
-    symbols that it needs. *digest* covers everything here but the name of its file's module.
+    *kind*: ``function``, ``import`` (the host gives it), ``global``, ``root`` (a variable that holds a reference),
+    ``data``, ``template`` (a typed function that is compiled when it is linked, as `dolbuild.codegen.template` writes
+    it), ``shape`` (a gene or trait), ``implementations`` (of a gene or trait), or ``unsupported`` (an engine would
+    refuse it; its value says why). *references* are the symbols that it needs. *digest* covers everything here but
+    the name of its file's module. *code* is there for what is compiled, but not encoded yet.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Symbol:
     type: str = ""
     value: Any = None
     mutable: bool = False
+    code: Function | None = None
 
 
 @dataclass(slots=True)
@@ -61,7 +65,7 @@ def _digest(*parts: object) -> str:
 
 def function_symbol(encoded: Encoded, file: str) -> Symbol:
     """The symbol of an encoded function; *file* is shown in traps."""
-    references = {r.symbol for r in encoded.relocations if r.kind in "fgd"}
+    references = {r.symbol for r in encoded.relocations if r.kind in "fgde"}
     relocations = [[r.offset, r.kind, r.symbol] for r in encoded.relocations]
     digest = _digest("function", encoded.signature, encoded.body, relocations, encoded.lines, file)
     return Symbol(
@@ -89,16 +93,53 @@ def unsupported_symbol(name: str, file: str, line: int, what: str) -> Symbol:
     )
 
 
-def data_symbol(name: str, data: bytes) -> Symbol:
-    return Symbol(name, "data", _digest("data", data), (), body=data)
+def data_symbol(name: str, data: Data) -> Symbol:
+    relocations = tuple(Relocation(*place) for place in data.places)
+    digest = _digest("data", data.body, [list(place) for place in data.places])
+    references = tuple(sorted({place.symbol for place in relocations}))
+    return Symbol(name, "data", digest, references, body=data.body, relocations=relocations)
 
 
-def global_symbol(name: str, type_: str, value: Any, mutable: bool, data: str = "") -> Symbol:
-    """A constant or variable; *data* is the symbol whose address is its value, if it is a reference."""
+def combined_digest(name: str, parts: Mapping[str, str | None]) -> str:
+    """The digest of what was made from other symbols."""
+    return _digest("made", name, sorted(parts.items()))
+
+
+def value_symbol(name: str, kind: str, value: Any, file: str = "") -> Symbol:
+    """A template, a shape or implementations: JSON."""
+    return Symbol(name, kind, _digest(kind, value, file), (), file=file, value=value)
+
+
+def code_symbol(function: Function, file: str, digest: str) -> Symbol:
+    """A function that is compiled and not encoded; *digest* stands for what it was compiled from."""
+    signature = (function.parameters, function.results)
+    references = tuple(sorted(references_of(function.body)))
+    return Symbol(function.symbol, "function", digest, references, signature, file=file, code=function)
+
+
+def references_of(code: Code) -> set[str]:
+    """The symbols that code refers to."""
+    found: set[str] = set()
+    waiting = [code]
+    while waiting:
+        part = waiting.pop()
+        if part.op in _REFERRING:
+            found.add(part.imm)
+        waiting += part.args
+    return found
+
+
+_REFERRING = frozenset(("call", "global.get", "global.set", "data", "table"))
+
+
+def global_symbol(name: str, type_: str, value: Any, mutable: bool, data: str = "", init: str = "") -> Symbol:
+    """A constant or variable of one slot; *data* is the symbol whose address is its value, if it is a reference; *init*
+    the function that gives its first value, if none is known."""
     shown = repr(value) if isinstance(value, float) else value
-    digest = _digest("global", type_, shown, mutable, data)
-    references = (data,) if data else ()
-    return Symbol(name, "global", digest, references, type=type_, value=value, mutable=mutable)
+    digest = _digest("global", type_, shown, mutable, data, init)
+    references = tuple(name for name in (data, init) if name)
+    kind = "root" if type_ == "ref" else "global"
+    return Symbol(name, kind, digest, references, type=type_, value=value, mutable=mutable)
 
 
 def dump(object_: Object) -> bytes:
@@ -119,9 +160,13 @@ def dump(object_: Object) -> bytes:
             entry["relocs"] = [[r.offset, r.kind, r.symbol] for r in symbol.relocations]
             entry["lines"] = [list(line) for line in symbol.lines]
             entry["file"] = symbol.file
+        elif symbol.kind == "data" and symbol.relocations:
+            entry["relocs"] = [[r.offset, r.kind, r.symbol] for r in symbol.relocations]
+        elif symbol.kind in ("template", "shape", "implementations"):
+            entry |= {"value": symbol.value, "file": symbol.file}
         elif symbol.kind == "unsupported":
             entry |= {"lines": [list(line) for line in symbol.lines], "file": symbol.file, "value": symbol.value}
-        elif symbol.kind == "global":
+        elif symbol.kind in ("global", "root"):
             value = repr(symbol.value) if isinstance(symbol.value, float) else symbol.value
             entry |= {"type": symbol.type, "value": value, "mutable": symbol.mutable}
         symbols.append(entry)
@@ -151,7 +196,7 @@ def load(data: bytes) -> Object:
         start, length = entry.get("at", (0, 0))
         kind = entry["kind"]
         value = entry.get("value")
-        if kind == "global" and entry["type"] in ("f32", "f64") and value is not None:
+        if kind in ("global", "root") and entry["type"] in ("f32", "f64") and value is not None:
             value = float(value)
         object_.symbols[entry["name"]] = Symbol(
             entry["name"],
@@ -163,7 +208,7 @@ def load(data: bytes) -> Object:
             tuple(Relocation(*relocation) for relocation in entry.get("relocs", ())),
             tuple((offset, line) for offset, line in entry.get("lines", ())),
             entry.get("file", ""),
-            entry["type"] if kind == "global" else "",
+            entry["type"] if kind in ("global", "root") else "",
             value,
             entry.get("mutable", False),
         )

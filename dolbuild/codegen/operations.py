@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.unify import known
-from dolbuild.codegen.frame import Frame, multi, negate, sequence
-from dolbuild.codegen.ir import F32, F64, I32, I64, REF, UNREACHABLE, Code, is_nullable, slots
-from dolbuild.codegen.unsupported import Unsupported
+from dolbuild.codegen import optional
+from dolbuild.codegen.frame import Frame, constant, multi, negate, sequence
+from dolbuild.codegen.ir import F32, F64, I32, I64, REF, UNREACHABLE, Code, slots
 
 KINDS = {
     str(type_): number
@@ -19,7 +19,6 @@ KINDS = {
 """Numbers of the integer types, as the runtime's trap messages know them (``traps.dol``)."""
 
 _SYMBOLS = {"add": 0, "sub": 1, "mul": 2, "neg": 3, "abs": 4, "div": 5, "rem": 6, "pow": 7}
-_NOT_YET = frozenset(("sum", "len", "any", "all", "assert_err"))
 _BITWISE = frozenset(("and", "or", "xor"))
 _ORDER = frozenset(("lt", "le", "gt", "ge"))
 _FLOAT_UNARY = frozenset(("floor", "ceil", "nearest", "trunc", "sqrt", "abs"))
@@ -35,22 +34,19 @@ def lower_operation(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     special = _SPECIAL.get(name)
     if special is not None:
         return special(f, value, operands)
-    if not value.operands:
-        raise Unsupported(value.start, f"`{name}`")
     type_ = _type(value.operands[0])
     if name in ("eq", "ne"):
         return equality(f, name, type_, operands[0], operands[1], value.start)
     if name in _ORDER:
         return order(f, name, type_, operands[0], operands[1], value.start)
     if name.startswith("float."):
-        return _float_operation(name[6:], type_, operands)
+        return _float_operation(f, name[6:], type_, operands)
     if type_ in ty.FLOATS and name in _SYMBOLS:
         prefix = slots(type_)[0]
         return Code(f"{prefix}.{name}", tuple(operands), results=(prefix,))
     if type_ == ty.BOOL and name in _BITWISE:
         return Code(f"i32.{name}", tuple(operands), results=(I32,))
-    if type_ not in ty.INTEGERS or "." in name or name in _NOT_YET:
-        raise Unsupported(value.start, f"`{name}`")
+    assert type_ in ty.INTEGERS and "." not in name, name
     return integer(f, name, type_, operands, value.start)
 
 
@@ -227,31 +223,36 @@ def _power(f: Frame, type_: ty.Type, operands: list[Code], start: int) -> Code:
 
 def equality(f: Frame, name: str, type_: ty.Type, a: Code, b: Code, start: int) -> Code:
     """``==`` or ``!=`` by structure."""
-    kinds = slots(type_)
-    if type_ == ty.STRING:
-        same = f.runtime("strings.equal", (a, b), (I32,), start)
-        return same if name == "eq" else negate(same)
-    if len(kinds) == 1 and not isinstance(type_, ty.Named):
-        return Code(f"{kinds[0]}.{name}", (a, b), results=(I32,))
-    if not kinds:
-        return sequence((a, b, _constant(I32, int(name == "eq"))))
-    item = ty.argument_of(type_, "Option")
-    if item is None:
-        raise Unsupported(start, f"a comparison of `{type_}`")
-    keep_a, at_a = f.keep(a)
-    keep_b, at_b = f.keep(b)
-    first, second = is_some(f, type_, at_a), is_some(f, type_, at_b)
-    payloads = equality(f, "eq", item, payload(f, type_, at_a), payload(f, type_, at_b), start)
-    both = Code("i32.and", (first, second), results=(I32,))
-    neither = Code("i32.eqz", (Code("i32.or", (first, second), results=(I32,)),), results=(I32,))
-    same = sequence((keep_a, keep_b, Code("if", (both, payloads, neither), results=(I32,))))
+    same = _equal(f, type_, a, b)
+    if same is None:
+        return Code(f"{slots(type_)[0]}.{name}", (a, b), results=(I32,))
     return same if name == "eq" else negate(same)
+
+
+def _equal(f: Frame, type_: ty.Type, a: Code, b: Code) -> Code | None:
+    """A call of what compares two values, or None for what one instruction compares."""
+    if type_ == ty.STRING:
+        return f.runtime("strings.equal", (a, b), (I32,), -1)
+    if type_ in ty.INTEGERS or type_ in ty.FLOATS or type_ in (ty.BOOL, ty.CHAR):
+        return None
+    if not slots(type_):
+        return sequence((a, b, constant(1)))
+    return f.derived("same", type_, (a, b), (I32,))
 
 
 def order(f: Frame, name: str, type_: ty.Type, a: Code, b: Code, start: int) -> Code:
     if type_ == ty.STRING:
         compared = f.runtime("strings.compare", (a, b), (I32,), start)
         return Code(f"i32.{name}_s", (compared, _constant(I32, 0)), results=(I32,))
+    if not isinstance(type_, ty.Primitive):
+        if name in ("gt", "le"):
+            keep, at = f.keep(a)
+            keep_b, at_b = f.keep(b)
+            a, b = f.get(at_b), f.get(at)
+            less = f.derived("less", type_, (a, b), (I32,))
+            return sequence((keep, keep_b, less if name == "gt" else negate(less)))
+        less = f.derived("less", type_, (a, b), (I32,))
+        return less if name == "lt" else negate(less)
     prefix = slots(type_)[0]
     if type_ in ty.FLOATS:
         return Code(f"{prefix}.{name}", (a, b), results=(I32,))
@@ -327,70 +328,45 @@ def to_string(f: Frame, type_: ty.Type, code: Code, start: int, quoted: bool = F
     if type_ == ty.CHAR:
         function = "text.quoted_character" if quoted else "text.character"
         return f.runtime(function, (code,), (REF,), start)
-    item = ty.argument_of(type_, "Option")
     if type_ == ty.VOID:
         return sequence((code, f.string("()")))
-    if item is None:
-        raise Unsupported(start, f"`to_string` of `{type_}`")
-    keep, at = f.keep(code)
-    inner = to_string(f, item, payload(f, type_, at), start, quoted=True)
-    some = f.runtime("text.some", (inner,), (REF,), start)
-    choice = Code("if", (is_some(f, type_, at), some, f.string("None")), results=(REF,))
-    return sequence((keep, choice))
+    return f.derived("text", type_, (code,), (REF,))
 
 
-# -- Option ----------------------------------------------------------------------------------------
+def shown(f: Frame, type_: ty.Type, code: Code) -> Code:
+    """A value by its structure, whatever `to_string` its type has of its own."""
+    shape = f.shape(type_)
+    if shape is None or not shape.text:
+        return to_string(f, type_, code, -1, quoted=True)
+    return f.derived("shown", type_, (code,), (REF,))
 
 
-def is_some(f: Frame, type_: ty.Type, at: tuple[int, ...]) -> Code:
-    first = f.get(at[:1])
-    if is_nullable(type_):
-        return Code("i32.ne", (first, _constant(I32, 0)), results=(I32,))
-    return first
+def hashed(f: Frame, type_: ty.Type, code: Code) -> Code:
+    """A hash of 32 bits; equal values have equal ones."""
+    if type_ == ty.STRING:
+        return f.runtime("hashes.text", (code,), (I32,), -1)
+    kinds = slots(type_)
+    if type_ in ty.FLOATS:
+        wide = code if type_ == ty.FLOAT64 else Code("f64.promote_f32", (code,), results=(F64,))
+        return f.runtime("hashes.float", (wide,), (I32,), -1)
+    if kinds == (I64,):
+        return f.runtime("hashes.wide", (code,), (I32,), -1)
+    if kinds == (I32,) and isinstance(type_, ty.Primitive):
+        return f.runtime("hashes.narrow", (code,), (I32,), -1)
+    if not kinds:
+        return sequence((code, constant(0)))
+    return f.derived("hash", type_, (code,), (I32,))
 
 
-def payload(f: Frame, type_: ty.Type, at: tuple[int, ...]) -> Code:
-    held = at if is_nullable(type_) else at[1:]
-    return f.get(held) if held else multi(())
-
-
-def option(type_: ty.Type, payload: list[Code]) -> Code:
-    """``Some(payload)``, or ``None`` without one."""
-    if payload:
-        return payload[0] if is_nullable(type_) else multi((_constant(I32, 1), payload[0]))
-    zeros = tuple(Code(f"{_number(slot)}.const", imm=0, results=(slot,)) for slot in slots(type_))
-    return zeros[0] if len(zeros) == 1 else multi(zeros)
-
-
-def _number(slot: str) -> str:
-    return I32 if slot == REF else slot
-
-
-def _option_test(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    keep, at = f.keep(operands[0])
-    test = is_some(f, _type(value.operands[0]), at)
-    return sequence((keep, test if value.name == "Option.is_some" else negate(test)))
-
-
-def _unwrap(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    type_ = _type(value.operands[0])
-    keep, at = f.keep(operands[0])
-    message = f.string("unwrap of None")
-    trap = sequence((f.runtime("traps.panic", (message,), (), value.start), UNREACHABLE))
-    return sequence((keep, Code("if", (negate(is_some(f, type_, at)), trap)), payload(f, type_, at)))
-
-
-def _unwrap_or(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
-    """Both sides are evaluated, as arguments are."""
-    type_ = _type(value.operands[0])
-    keep, at = f.keep(operands[0])
-    keep_default, default = f.keep(operands[1])
-    choice = Code(
-        "if",
-        (is_some(f, type_, at), payload(f, type_, at), f.get(default) if default else multi(())),
-        results=slots(known(value.type)),
-    )
-    return sequence((keep, keep_default, choice))
+def add_items(f: Frame, type_: ty.Type, operands: list[Code], start: int) -> Code:
+    """``+`` on numbers of any type, as checked as the program that is built."""
+    if type_ in ty.FLOATS:
+        prefix = slots(type_)[0]
+        return Code(f"{prefix}.add", tuple(operands), results=(prefix,))
+    before, f.checked = f.checked, f.environment.items_checked
+    code = integer(f, "add", type_, operands, start)
+    f.checked = before
+    return code
 
 
 # -- tests -----------------------------------------------------------------------------------------
@@ -418,11 +394,28 @@ def _assert_equal(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     return sequence((keep_a, keep_b, Code("if", (bad, sequence((trap, UNREACHABLE))))))
 
 
-def _float_operation(name: str, type_: ty.Type, operands: list[Code]) -> Code:
+def _assert_error(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
+    type_ = _type(value.operands[0])
+    assert isinstance(type_, ty.Named)
+    keep, at = f.keep(operands[0])
+    inner = known(type_.arguments[0])
+    shown_ = to_string(f, inner, f.get(optional.payload_at(type_, at)), value.start, quoted=True)
+    message = f.runtime(
+        "strings.concat", (f.string("assert_err failed: the result is Ok: "), shown_), (REF,), value.start
+    )
+    return sequence((keep, Code("if", (optional.is_good(f, type_, at), f.panic(message, value.start)))))
+
+
+def _float_operation(f: Frame, name: str, type_: ty.Type, operands: list[Code]) -> Code:
     prefix = slots(type_)[0]
+    if name == "pow":
+        if prefix == F64:
+            return f.runtime("powers.power", tuple(operands), (F64,), -1)
+        wide = tuple(Code("f64.promote_f32", (operand,), results=(F64,)) for operand in operands)
+        return Code("f32.demote_f64", (f.runtime("powers.power", wide, (F64,), -1),), results=(F32,))
     if name in _FLOAT_UNARY or name in ("min", "max"):
         return Code(f"{prefix}.{name}", tuple(operands), results=(prefix,))
-    raise Unsupported(-1, f"`{name}` of a float")
+    raise AssertionError(name)
 
 
 def _is_nan(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
@@ -439,6 +432,14 @@ def _float_negate(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     return integer(f, "neg", type_, operands, value.start)
 
 
+def _list_length(code: Code) -> Code:
+    return Code("i32.load", (code,), 4, (I32,))
+
+
+def _length(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
+    return Code("i64.extend_i32_u", (_list_length(operands[0]),), results=(I64,))
+
+
 def _call(name: str, results: tuple[str, ...]) -> Callable[[Frame, v.Operation, list[Code]], Code]:
     def lower(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
         return f.runtime(name, tuple(operands), results, value.start)
@@ -450,6 +451,11 @@ def _parse(f: Frame, value: v.Operation, operands: list[Code]) -> Code:
     """Text as an Option of an integer type: the runtime knows 64 bits and the limit."""
     item = ty.argument_of(known(value.type), "Option")
     assert item is not None
+    if item == ty.BOOL:
+        return f.runtime("text.parse_bool", (operands[0],), (I32, I32), value.start)
+    if item in ty.FLOATS:
+        name = "decimals.parse" if item == ty.FLOAT64 else "decimals.parse32"
+        return f.runtime(name, (operands[0],), (I32, *slots(item)), value.start)
     kind = ty.INTEGERS[item]
     function = "text.parse_signed" if kind.signed else "text.parse_unsigned"
     arguments = (operands[0], _constant(I64, kind.high))
@@ -466,19 +472,22 @@ _SPECIAL: dict[str, Callable[[Frame, v.Operation, list[Code]], Code]] = {
     "neg": _float_negate,
     "to_string": lambda f, value, operands: to_string(f, _type(value.operands[0]), operands[0], value.start),
     "string.concat": _call("strings.concat", (REF,)),
-    "String.len": _call("strings.length", (I64,)),
     "String.parse": _parse,
-    "String.length": _call("strings.length", (I64,)),
-    "List.length": _call("lists.length", (I64,)),
-    "String.is_empty": _call("strings.is_empty", (I32,)),
-    "List.len": _call("lists.length", (I64,)),
-    "List.is_empty": _call("lists.is_empty", (I32,)),
-    "Option.is_some": _option_test,
-    "Option.is_none": _option_test,
-    "Option.unwrap": _unwrap,
-    "Option.unwrap_or": _unwrap_or,
+    "List.length": _length,
+    "List.len": _length,
+    "List.is_empty": lambda f, value, operands: Code("i32.eqz", (_list_length(operands[0]),), results=(I32,)),
+    "Option.is_some": optional.test,
+    "Option.is_none": optional.test,
+    "Option.unwrap": optional.unwrap,
+    "Option.unwrap_or": optional.unwrap_or,
+    "Result.is_ok": optional.test,
+    "Result.is_err": optional.test,
+    "Result.unwrap": optional.unwrap,
+    "Result.unwrap_err": optional.unwrap,
+    "Result.unwrap_or": optional.unwrap_or,
     "assert": _assert,
     "assert_eq": _assert_equal,
     "assert_ne": _assert_equal,
+    "assert_err": _assert_error,
     "float.is_nan": _is_nan,
 }

@@ -9,7 +9,10 @@ from typing import Any
 import wasmtime
 
 from dolbuild.runtime.sections import LineTable, custom_sections
-from dolbuild.runtime.values import lift, lower
+from dolbuild.runtime.values import lift, lower, read_text
+
+STACK, STRESS = "dol.memory.STACK", "dol.memory.STRESS"
+"""Exported variables of the runtime: the shadow stack, and whether to collect at every allocation."""
 
 RUNTIME_PREFIX = "@dol/"
 
@@ -18,7 +21,8 @@ _NATIVE = {
     "call stack exhausted": "the call stack is exhausted: a recursion has no end, or is too deep",
     "integer divide by zero": "division by zero",
     "integer overflow": "integer overflow in a division",
-    "out of bounds memory access": "memory access out of bounds",
+    "memory fault": "the recursion is too deep: the stack of references is exhausted",
+    "out of bounds memory access": "the recursion is too deep: the stack of references is exhausted",
 }
 
 
@@ -96,6 +100,28 @@ class Instance:
     def write(self, address: int, data: bytes) -> None:
         self._memory().write(self.store, data, address)
 
+    def hold(self, address: int) -> None:
+        """Keep an object from being collected until the call that is being prepared has ended: note it on the shadow
+        stack, if there is a collector."""
+        stack = self._global(STACK)
+        if stack is not None:
+            top = (stack.value(self.store) & 0xFFFFFFFF) - 4
+            self.write(top, address.to_bytes(4, "little"))
+            stack.set_value(self.store, top)
+
+    def _global(self, name: str) -> wasmtime.Global | None:
+        if name not in self.exports:
+            return None
+        found = self.exports[name]
+        assert isinstance(found, wasmtime.Global)
+        return found
+
+    def stress(self) -> None:
+        """Collect at every allocation from now on, to find references that the collector is not told of."""
+        flag = self._global(STRESS)
+        if flag is not None:
+            flag.set_value(self.store, 1)
+
     # -- calls ------------------------------------------------------------------------------------
 
     def raw(self, name: str, *arguments: int | float) -> Any:
@@ -111,12 +137,17 @@ class Instance:
 
     def call(self, export: dict[str, Any], arguments: list[Any]) -> Any:
         """Call an exported function with Python values of its types. Raises `Trapped`."""
+        stack = self._global(STACK)
+        before = stack.value(self.store) if stack is not None else 0
         flat: list[int | float] = []
         for (_, kind), value in zip(export["parameters"], arguments, strict=True):
             flat += lower(self, kind, value)
         result = self.raw(export["name"], *flat)
         slots = result if isinstance(result, list) else ([] if result is None else [result])
-        return lift(self, export["result"], list(slots))
+        lifted = lift(self, export["result"], list(slots))
+        if stack is not None:
+            stack.set_value(self.store, before)
+        return lifted
 
     def _trapped(self, trap: wasmtime.Trap) -> Trapped:
         message = self._message()
@@ -143,7 +174,4 @@ class Instance:
         variable = self.exports["dol.traps.MESSAGE"]
         assert isinstance(variable, wasmtime.Global)
         address = variable.value(self.store) & 0xFFFFFFFF
-        if address == 0:
-            return None
-        size = int.from_bytes(self.read(address + 4, 4), "little")
-        return self.read(address + 12, size).decode("utf-8", "replace")
+        return read_text(self, address) if address else None

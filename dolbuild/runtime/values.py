@@ -80,6 +80,7 @@ def lower(instance: "Instance", kind: TypeValue, value: Any) -> list[int | float
         data = value.encode()
         address = instance.raw("dol.new_string", len(data), len(value)) & 0xFFFFFFFF
         instance.write(address + 12, data)
+        instance.hold(address)
         return [_signed(address)]
     if kind == "Char":
         return [ord(value)]
@@ -97,10 +98,11 @@ def _make_list(instance: "Instance", inner: TypeValue, values: list[Any]) -> int
     if inner != "String":
         raise WrongValue(f"a List<{show_type(inner)}> cannot be given from outside")
     address = instance.raw("dol.new_list", len(values)) & 0xFFFFFFFF
-    items = int.from_bytes(instance.read(address + 12, 4), "little")
+    instance.hold(address)
+    items = _word(instance, address + 8)
     for index, value in enumerate(values):
         (item,) = lower(instance, inner, value)
-        instance.write(items + 4 * index, struct.pack("<i", item))
+        instance.write(items + 8 + 4 * index, struct.pack("<i", item))
     return _signed(address)
 
 
@@ -126,15 +128,13 @@ def lift(instance: "Instance", kind: TypeValue, slots: list[int | float]) -> Any
             tag = slots.pop(0)
             return (lift(instance, inner, slots),) if tag else None
         address = int(slots.pop(0)) & 0xFFFFFFFF
-        length, _, items = struct.unpack("<III", instance.read(address + 4, 12))
-        return [lift(instance, kind[1], [_word(instance, items + 4 * i)]) for i in range(length)]
+        length, items = struct.unpack("<II", instance.read(address + 4, 8))
+        return [_item(instance, kind[1], items + 8, i) for i in range(length)]
     if kind == "Void":
         return ()
     value = slots.pop(0)
     if kind == "String":
-        address = int(value) & 0xFFFFFFFF
-        size = _word(instance, address + 4)
-        return instance.read(address + 12, size).decode("utf-8", "replace")
+        return read_text(instance, int(value))
     if kind == "Bool":
         return bool(value)
     if kind == "Char":
@@ -143,6 +143,27 @@ def lift(instance: "Instance", kind: TypeValue, slots: list[int | float]) -> Any
         bits, signed = _BITS[kind]
         return int(value) if signed else int(value) & ((1 << bits) - 1)
     return value
+
+
+def read_text(instance: "Instance", address: int) -> str:
+    """A String; one that was appended to keeps its bytes in a buffer (``strings.dol``)."""
+    header, size, _, buffer = struct.unpack("<IIII", instance.read(address & 0xFFFFFFFF, 16))
+    start = buffer if header else address & 0xFFFFFFFF
+    return instance.read(start + 12, size).decode("utf-8", "replace")
+
+
+_ITEMS = {
+    "Int8": "<b", "UInt8": "<B", "Bool": "<B", "Int16": "<h", "UInt16": "<H", "Int32": "<i", "UInt32": "<I", "Char": "<I",
+    "Int64": "<q", "UInt64": "<Q", "Float32": "<f", "Float64": "<d", "String": "<I",
+}  # fmt: skip
+
+
+def _item(instance: "Instance", kind: TypeValue, items: int, index: int) -> Any:
+    """An item of a list, from its array."""
+    format_ = _ITEMS[kind] if isinstance(kind, str) else "<I"
+    size = struct.calcsize(format_)
+    (value,) = struct.unpack(format_, instance.read(items + size * index, size))
+    return lift(instance, kind, [value])
 
 
 def _word(instance: "Instance", address: int) -> int:

@@ -416,9 +416,12 @@ class Layout:
         open_: list[int] = [index]
         marks = {index: "LANGLE"}
         limit = min(len(raw), index + _SCAN_LIMIT)
+        braces = 0
         for position in range(index + 1, limit):
             kind = raw[position].type
-            if kind not in _GENERIC_INSIDE and kind != "ASSIGN":
+            braces += (kind == "LBRACE") - (kind == "RBRACE")
+            # A default (`<T = Int64>`) stands between the brackets themselves; `{ x = ...` is a block.
+            if kind not in _GENERIC_INSIDE and (kind != "ASSIGN" or braces):
                 return
             if kind == "LT":
                 open_.append(position)

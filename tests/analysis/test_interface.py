@@ -78,7 +78,7 @@ def test_what_others_see_matters(old: str, new: str) -> None:
 
 def test_the_encoding() -> None:
     value = json.loads(BASE)
-    assert value["format"] == 2
+    assert value["format"] == 3
     assert value["broken"] is False
     assert list(value["items"]) == ["LIMIT", "Point", "Points", "Shape", "one", "two"]
     assert value["items"]["one"] == {

@@ -13,8 +13,12 @@ Each file below this folder is one program. In it
 ``// file: name.dol``
     begins another module of the same Spirit; what stands before the first one is ``lib``.
 
+``// slow``
+    it allocates too much to be run with a collection at every allocation.
+
 A program without an error is compiled, linked and run, in the profiles ``dev`` and ``release`` (only in one
-where ``// profile: dev`` says so), and each of its tests passes.
+where ``// profile: dev`` says so), and each of its tests
+passes. Each runs again with a collection at every allocation.
 """
 
 import re
@@ -24,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from dolbuild import compiler
-from dolbuild.runtime.instance import Program, Trapped
+from dolbuild.runtime.instance import Instance, Program, Trapped
 from dolbuild.runtime.values import show_value
 from tests.support.programs import CASE, Built, compile_case, link_face
 
@@ -32,7 +36,7 @@ FOLDER = Path(__file__).parent
 PROGRAMS = sorted(FOLDER.rglob("*.dol"))
 _MARK = re.compile(r"//\s*(error|warning)(?:-at-end)?\[([EW]\d{4})\](?::\s*(.*))?$")
 _FILE = re.compile(r"^// file: (?:src/)?([\w/]+)\.dol$")
-_FUNCTION = re.compile(r"^\s*pub fun (\w+)\(\)")
+_FUNCTION = re.compile(r"^\s*pub (?:sex )?fun (\w+)\(\)")
 _TEST = re.compile(r'^\s*test "(.*?)"')
 
 
@@ -43,6 +47,7 @@ class Case:
     values: dict[str, str] = field(default_factory=dict)
     traps: dict[str, str] = field(default_factory=dict)
     profiles: tuple[bool, ...] = (True, False)
+    slow: bool = False
 
 
 def read_case(path: Path) -> Case:
@@ -62,6 +67,7 @@ def read_case(path: Path) -> Case:
         stripped = text.strip()
         if stripped.startswith("// profile: "):
             case.profiles = (stripped.endswith("dev"),)
+        case.slow = case.slow or stripped == "// slow"
         for kind in ("expect", "trap"):
             if stripped.startswith(f"// {kind}: "):
                 pending = (kind, stripped.split(": ", 1)[1])
@@ -94,31 +100,38 @@ def compare_reports(case: Case, built: Built) -> None:
     assert not unexpected
 
 
-def run_case(case: Case, built: Built) -> None:
+def instance(program: Program, stress: bool) -> Instance:
+    made = program.instantiate()
+    if stress:
+        made.stress()
+    return made
+
+
+def run_case(case: Case, built: Built, stress: bool = False) -> None:
     if "lib" in case.files:
         program = Program(link_face(built))
         for export in program.exports:
             name = export["name"]
             if name in case.values:
-                value = program.instantiate().call(export, [])
+                value = instance(program, stress).call(export, [])
                 assert show_value(export["result"], value) == case.values[name], name
             elif name in case.traps:
                 with pytest.raises(Trapped) as trapped:
-                    program.instantiate().call(export, [])
+                    instance(program, stress).call(export, [])
                 assert case.traps[name] in trapped.value.message
         known = {export["name"] for export in program.exports}
         assert case.values.keys() <= known
     for module in case.files:
         object_ = built.objects[f"{CASE}/{module}"]
-        linkable = compiler.prepare_tests(object_, built.symbols.get, "test")
+        linkable = compiler.prepare_tests(object_, built.symbols.get, "test", built.options)
         program = Program(compiler.finish(linkable))
         for index, test in enumerate(object_.tests):
             if test["name"] in case.traps:
                 with pytest.raises(Trapped) as trapped:
-                    program.instantiate().raw(f"test {index}")
+                    instance(program, stress).raw(f"test {index}")
                 assert case.traps[test["name"]] in trapped.value.message
             else:
-                program.instantiate().raw(f"test {index}")
+                instance(program, stress).raw(f"test {index}")
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: str(path.relative_to(FOLDER)))
@@ -129,7 +142,9 @@ def test_program(path: Path) -> None:
         "expects nothing"
     )
     for checked in case.profiles:
-        built = compile_case(case.files, compiler.Options(checked=checked))
+        built = compile_case(case.files, compiler.Options(checked, not checked))
         compare_reports(case, built)
         if not checked_only and not any(code.startswith("E") for _, _, code, _ in case.reports):
             run_case(case, built)
+            if not case.slow:
+                run_case(case, built, stress=True)

@@ -15,7 +15,7 @@ from dolbuild.rules.plan import plan
 from dolbuild.rules.session import Session
 from dolbuild.rules.spirit import link_action
 from dolbuild.workspace import PROFILES, load
-from tests.support.workspaces import SETTINGS, spirit
+from tests.support.workspaces import SETTINGS, Workspace, spirit
 
 
 def test_a_file_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +38,16 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("dolbuild.workspace.os.scandir", refuse)
     (problem,) = load(tmp_path).diagnostics
     assert render(problem) == "error[E0703]: this folder cannot be read: Permission denied\n --> a/src\n"
+
+
+def test_a_function_that_engines_refuse(tmp_path: Path) -> None:
+    parameters = ", ".join(f"p{index}: Int64" for index in range(1001))
+    place = Workspace(tmp_path, tmp_path / "home")
+    source = f"pub fun many({parameters}) -> Int64 {{ return p0 }}\n"
+    place.write({"dolbuild.toml": SETTINGS, "a/Spirit.dol": spirit("a"), "a/src/lib.dol": source})
+    output = place.command("build").err
+    message = "error[E0901]: a function of 1001 parameters and variables cannot be compiled: engines refuse it"
+    assert message in output and "--> a/src/lib.dol:1:1" in output
 
 
 class Forgetful(Store):

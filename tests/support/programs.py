@@ -25,6 +25,7 @@ class Built:
     objects: dict[str, Object] = field(default_factory=dict)
     symbols: dict[str, Symbol] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    options: compiler.Options = field(default_factory=compiler.Options)
 
 
 def compile_packages(
@@ -66,13 +67,13 @@ def compile_packages(
     return built
 
 
-@lru_cache(maxsize=1)
-def runtime() -> Built:
-    """The runtime, compiled once."""
+@lru_cache(maxsize=2)
+def runtime(options: compiler.Options) -> Built:
+    """The runtime, compiled once for each profile."""
     base = STANDARD_FOLDER / "runtime"
     modules = {path.stem: (f"src/{path.name}", path.read_bytes()) for path in sorted((base / "src").glob("*.dol"))}
-    built = compile_packages({RUNTIME: modules})
-    assert not built.diagnostics, built.diagnostics
+    built = compile_packages({RUNTIME: modules}, options=options)
+    assert not built.diagnostics, [(d.place, d.message) for d in built.diagnostics]
     return built
 
 
@@ -80,14 +81,15 @@ def compile_case(files: Mapping[str, str], options: compiler.Options | None = No
     """Compile the modules of one Spirit, given as ``{module: source}``."""
     modules = {module: (f"src/{module.replace('.', '/')}.dol", text.encode()) for module, text in files.items()}
     built = compile_packages({CASE: modules}, options=options)
-    built.symbols.update(runtime().symbols)
+    built.options = options or compiler.Options()
+    built.symbols.update(runtime(built.options).symbols)
     return built
 
 
 def link_face(built: Built, module: str = "lib") -> bytes:
     """The library of a compiled case."""
     face = built.objects[f"{CASE}/{module}"]
-    return compiler.finish(compiler.prepare_spirit(face, built.symbols.get, "test", {}))
+    return compiler.finish(compiler.prepare_spirit(face, built.symbols.get, "test", {}, built.options))
 
 
 def library(source: str, options: compiler.Options | None = None) -> Any:

@@ -1,0 +1,1 @@
+"""Programs in DOL, AssemblyScript and C, in one engine; see README.md."""
