@@ -1,8 +1,7 @@
 """A workspace to its graph: which nodes there are and what each waits for. Nothing is built here."""
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from dolbuild import compiler
 from dolbuild.analysis.check import SYSTEM
@@ -10,10 +9,11 @@ from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest, ReadManifest, read_manifest
 from dolbuild.packages.package import (
     RUNTIME,
-    STANDARD_FOLDER,
+    STANDARD_SPIRITS,
     Package,
     find_circle,
     match_requirements,
+    standard_manifest,
     standard_package,
 )
 from dolbuild.packages.system import read_system
@@ -88,10 +88,11 @@ class _Planner:
         reads = [_Read(self.workspace, member) for member in self.workspace.members if member.kind == "spirit"]
         systems = [_ReadSystem(self.workspace, m) for m in self.workspace.members if m.kind == "system"]
         usable = self.unique(reads)
-        self.packages[RUNTIME] = standard_package("runtime", _standard_modules("runtime"))
+        self.packages[RUNTIME] = standard_package(RUNTIME)
         available = {
             self.package_id(manifest.name): manifest for read in usable if (manifest := read.read.manifest) is not None
         }
+        self.standard([*(read.read.manifest for read in usable), *systems], available)
         for read in usable:
             self.member(read, available)
         for system in systems:
@@ -104,6 +105,18 @@ class _Planner:
         for package in self.packages.values():
             self.modules(package)
         return Plan(self.nodes, self.groups(), tuple(self.diagnostics))
+
+    def standard(self, requiring: Sequence[Manifest | _ReadSystem | None], available: dict[str, Manifest]) -> None:
+        """Add the standard Spirits that are required, directly or not, and are no members."""
+        waiting = [r.package for one in requiring if one is not None for r in one.requires]
+        while waiting:
+            id_ = waiting.pop()
+            organisation, _, name = id_.partition("/")
+            if id_ in available or organisation != "@univrs" or name not in STANDARD_SPIRITS:
+                continue
+            manifest = available[id_] = standard_manifest(name)
+            self.packages[id_] = standard_package(id_, manifest)
+            waiting += [requirement.package for requirement in manifest.requires]
 
     def package_id(self, name: str) -> str:
         return f"@{self.workspace.settings.organisation}/{name}"
@@ -192,14 +205,12 @@ class _Planner:
 
     def modules(self, package: Package) -> None:
         required = self.required(package)
-        interfaces = tuple(
-            _interfaces(other) for other in required.values() if other.id != RUNTIME or package.id == RUNTIME
-        )
+        interfaces = tuple(_interfaces(other) for other in required.values() if other.id != RUNTIME or package.standard)
         names = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
         for module in names:
             self.add(interface_node(package, module))
             self.add(module_node(package, module, required, self.options, interfaces))
-        if package.id == RUNTIME:
+        if package.standard:
             return
         objects = tuple(_modules(other) for other in required.values())
         manifest = f"manifest:{package.label}"
@@ -240,7 +251,7 @@ class _Planner:
             all_ = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
             group(_interfaces(package), "", [interface_name(package, module) for module in all_])
             group(_modules(package), "", [module_name(package, module) for module in package.modules])
-        members = [package for package in self.packages.values() if package.id != RUNTIME]
+        members = [package for package in self.packages.values() if not package.standard]
         kinds: dict[str, list[str]] = {
             kind: [] for kind in ("interface", "manifest", "module", "spirit", "system", "test")
         }
@@ -273,14 +284,6 @@ def _interfaces(package: Package) -> str:
 
 def _modules(package: Package) -> str:
     return f"_modules:{package.label}"
-
-
-def _standard_modules(name: str) -> dict[str, str]:
-    base: Path = STANDARD_FOLDER / name
-    return {
-        path.relative_to(base / "src").with_suffix("").as_posix().replace("/", "."): path.relative_to(base).as_posix()
-        for path in sorted((base / "src").rglob("*.dol"))
-    }
 
 
 __all__ = ["plan", "test_name"]

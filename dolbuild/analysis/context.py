@@ -12,7 +12,10 @@ from dolbuild.diagnostics import Diagnostic, at
 from dolbuild.source import SourceFile, Span
 from dolbuild.syntax import tree as t
 
-__all__ = ["RUNTIME", "Context"]
+JSON = "@univrs/json"
+"""The package of ``Json``, whose values literals become where one is expected; it may write instructions."""
+
+__all__ = ["JSON", "RUNTIME", "Context"]
 """The package whose modules may write ``wasm.name(...)``."""
 
 BUILT_IN_NAMES = (
@@ -49,7 +52,7 @@ class Context:
 
     @property
     def may_write_instructions(self) -> bool:
-        return self.scope.package == RUNTIME
+        return self.scope.package in (RUNTIME, JSON)
 
     @staticmethod
     def is_found(found: Found) -> bool:

@@ -50,6 +50,7 @@ INSTRUCTIONS: dict[str, tuple[tuple[ty.Type, ...], ty.Type]] = {
     "hash": ((_A,), ty.UINT32),
     "text": ((_A,), ty.STRING),
     "quoted": ((_A,), ty.STRING),
+    "json": ((_A,), _B),
     "zero": ((), _A),
     "add": ((_A, _A), _A),
 }

@@ -3,7 +3,7 @@
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.body import show
-from dolbuild.analysis.context import did_you_mean
+from dolbuild.analysis.context import JSON, did_you_mean
 from dolbuild.analysis.declarations import Gene
 from dolbuild.analysis.matching import Matching
 from dolbuild.analysis.targets import Failed, TypeTarget
@@ -11,9 +11,6 @@ from dolbuild.analysis.unify import known, resolve, unify
 from dolbuild.analysis.world import substitute
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
-
-JSON_PACKAGE = "@univrs/json/"
-"""Literals become values of the type ``Json`` of this package where one is expected."""
 
 JSON_LITERALS = (t.Record, t.ListLiteral, t.String, t.Integer, t.Float, t.Boolean)
 """What may stand for a Json."""
@@ -25,7 +22,7 @@ class Making(Matching):
     # -- making values ----------------------------------------------------------------------------
 
     def is_json(self, type_: ty.Type) -> bool:
-        return isinstance(type_, ty.Named) and type_.symbol.startswith(JSON_PACKAGE) and type_.symbol.endswith(".Json")
+        return isinstance(type_, ty.Named) and type_.symbol.startswith(JSON + "/") and type_.symbol.endswith(".Json")
 
     def json_literal(self, node: t.Node, json: ty.Type) -> v.Value:
         """A literal whose parts are Json, too."""

@@ -305,6 +305,12 @@ def _derived(f: "Lowering", value: v.Instruction) -> Code:
             return operations.add_items(f, type_, codes, value.start)
 
 
+def _json(f: "Lowering", value: v.Instruction) -> Code:
+    (operand,) = value.operands
+    pair = ty.TupleOf((known(value.type), known(operand.type)))
+    return f.derived("json", pair, (f.value_as(operand, operand.type),), (REF,))
+
+
 def _zero(f: "Lowering", value: v.Instruction) -> Code:
     zeros = f.zeros(known(value.type))
     return zeros[0] if len(zeros) == 1 else multi(zeros)
@@ -315,5 +321,5 @@ _SPECIAL: dict[str, Callable[["Lowering", v.Instruction], Code]] = {
     "roots_start": _place, "roots_end": _place, "powers_of_ten": _powers, "class_table": _classes,
     "array_new": _array_new, "array_length": _array_length, "array_get": _array_get, "array_set": _array_set,
     "array_copy": _array_copy, "array_clear": _array_clear, "same": _derived, "less": _derived, "hash": _derived,
-    "text": _derived, "quoted": _derived, "add": _derived, "zero": _zero,
+    "text": _derived, "quoted": _derived, "add": _derived, "json": _json, "zero": _zero,
 }  # fmt: skip

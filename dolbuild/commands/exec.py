@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,23 @@ from dolbuild.rules.build import open_session
 from dolbuild.rules.node import Node
 from dolbuild.rules.report import Report, Style
 from dolbuild.rules.session import Failed, Session
+from dolbuild.runtime.capabilities import Capabilities
 from dolbuild.workspace import find_root
 
 USAGE = 2
+INTERRUPTED = 130
 TRAPPED = 134
 """Exit status of a program that trapped (as a shell shows an abort)."""
 
 
 def run(arguments: list[str]) -> int:
     """Run the command; gives the exit status, for a binary the one that its ``main`` returns."""
-    release = False
-    while arguments and arguments[0] == "--release":
-        release = True
-        arguments = arguments[1:]
-    if not arguments or arguments[0].startswith("-"):
-        return _usage("dolbuild exec [--release] SPIRIT [FUNCTION] [ARGUMENT...]")
+    try:
+        options, arguments = _options(arguments)
+    except ValueError as error:
+        return _usage(str(error))
+    if not arguments:
+        return _usage(USAGE_LINE)
     root = find_root(Path.cwd())
     if root is None:
         from dolbuild.rules.doit_adapter import NO_WORKSPACE
@@ -33,7 +36,7 @@ def run(arguments: list[str]) -> int:
         return USAGE
     name, *rest = arguments
     try:
-        session = open_session(root, release=release)
+        session = open_session(root, release=options.release)
         node = session.plan.nodes.get(f"spirit:{name}")
         if node is None:
             known = sorted(n.removeprefix("spirit:") for n in session.plan.nodes if n.startswith("spirit:"))
@@ -44,7 +47,42 @@ def run(arguments: list[str]) -> int:
         for diagnostic in error.diagnostics:
             sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()))
         return 1
-    return _run_artifact(session, node, name, rest)
+    return _run_artifact(session, node, name, rest, options.capabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    release: bool
+    capabilities: Capabilities
+
+
+USAGE_LINE = (
+    "dolbuild exec [--release] [--allow-read=PATH] [--allow-write=PATH] [--allow-net] [--allow-env[=NAME]] "
+    "SPIRIT [FUNCTION] [ARGUMENT...]"
+)
+
+
+def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
+    """The options before the name of the Spirit, and what follows them. Raises ValueError."""
+    release, net = False, False
+    read: list[Path] = []
+    write: list[Path] = []
+    env: list[str] | None = []
+    rest = list(arguments)
+    while rest and rest[0].startswith("-"):
+        option, given, value = rest.pop(0).partition("=")
+        if option == "--release" and not given:
+            release = True
+        elif option == "--allow-net" and not given:
+            net = True
+        elif option in ("--allow-read", "--allow-write") and value:
+            (read if option == "--allow-read" else write).append(Path(value).resolve())
+        elif option == "--allow-env":
+            env = None if not given or env is None else [*env, value]
+        else:
+            raise ValueError(f"`{option}{given}{value}` is no option of `dolbuild exec`; {USAGE_LINE}")
+    names = None if env is None else tuple(env)
+    return _Options(release, Capabilities(tuple(read), tuple(write), net, names)), rest
 
 
 def _usage(text: str) -> int:
@@ -84,8 +122,11 @@ def _bring_up(session: Session, node: Node, seen: set[str]) -> None:
         session.execute(node)
 
 
-def _run_artifact(session: Session, node: Node, name: str, arguments: list[str]) -> int:
+def _run_artifact(session: Session, node: Node, name: str, arguments: list[str], capabilities: Capabilities) -> int:
+    from dolbuild.runtime.host import Host
     from dolbuild.runtime.instance import Program, Trapped
+
+    host = Host(capabilities)
 
     library = [path for path, artifact in node.targets.items() if artifact == "lib.wasm"]
     binaries = {
@@ -96,12 +137,12 @@ def _run_artifact(session: Session, node: Node, name: str, arguments: list[str])
             program = Program((session.root / library[0]).read_bytes())
             export = _export(program.exports, arguments[0])
             if export is not None:
-                return _call(program, export, arguments[1:])
+                return _call(program, host, export, arguments[1:])
         if binaries:
             chosen = "main" if "main" in binaries else sorted(binaries)[0]
             if len(binaries) > 1 and arguments and arguments[0] in binaries:
                 chosen, arguments = arguments[0], arguments[1:]
-            return _main(Program((session.root / binaries[chosen]).read_bytes()), arguments)
+            return _main(Program((session.root / binaries[chosen]).read_bytes()), host, [name, *arguments])
         if not library:
             return _usage(f"`{name}` has neither a library nor a binary")
         exports = Program((session.root / library[0]).read_bytes()).exports
@@ -112,6 +153,10 @@ def _run_artifact(session: Session, node: Node, name: str, arguments: list[str])
         sys.stdout.flush()
         sys.stderr.write(show_trap(trapped.message, trapped.frames))
         return TRAPPED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        host.close()
 
 
 def _export(exports: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
@@ -125,7 +170,7 @@ def _signature(export: dict[str, Any]) -> str:
     return f"{export['name']}({parameters}) -> {show_type(export['result'])}"
 
 
-def _call(program: Any, export: dict[str, Any], arguments: list[str]) -> int:
+def _call(program: Any, host: Any, export: dict[str, Any], arguments: list[str]) -> int:
     """Call a library's function with arguments parsed by its types, and print what it gives."""
     from dolbuild.runtime.values import WrongValue, parse_value, show_value
 
@@ -138,14 +183,14 @@ def _call(program: Any, export: dict[str, Any], arguments: list[str]) -> int:
             values.append(parse_value(kind, text))
         except WrongValue as error:
             return _usage(f"argument `{parameter}`: {error}")
-    result = program.instantiate().call(export, values)
+    result = program.instantiate(host).call(export, values)
     if export["result"] != "Void":
         sys.stdout.write(show_value(export["result"], result) + "\n")
     return 0
 
 
-def _main(program: Any, arguments: list[str]) -> int:
-    """Run ``main``; its integer result is the exit status."""
+def _main(program: Any, host: Any, arguments: list[str]) -> int:
+    """Run ``main``; its integer result is the exit status. The first argument is the name of the Spirit."""
     export = _export(program.exports, "main")
     if export is None:
         return _usage("this binary has no `main` that can be run from here")
@@ -156,7 +201,7 @@ def _main(program: Any, arguments: list[str]) -> int:
         "".join(arguments).encode()
     except UnicodeEncodeError:
         return _usage("an argument is no UTF-8")
-    result = program.instantiate().call(export, [arguments] if parameters else [])
+    result = program.instantiate(host).call(export, [arguments] if parameters else [])
     return int(result) & 0xFF if isinstance(result, int) else 0
 
 

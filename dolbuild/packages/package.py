@@ -6,9 +6,10 @@ from pathlib import Path
 
 from dolbuild.analysis.resolution import Package as Resolvable
 from dolbuild.diagnostics import Diagnostic, at
-from dolbuild.packages.manifest import Manifest
+from dolbuild.packages.manifest import SPIRIT_FILE, Manifest, read_manifest
 from dolbuild.packages.version import satisfies
 from dolbuild.source import SourceFile
+from dolbuild.syntax.parser import parse
 
 RUNTIME = "@dol/runtime"
 STANDARD_FOLDER = Path(__file__).resolve().parent.parent / "std"
@@ -31,6 +32,8 @@ class Package:
     modules: Mapping[str, str]
     tests: Mapping[str, str] = field(default_factory=dict)
     requires: Mapping[str, str] = field(default_factory=dict)
+    standard: bool = False
+    """Whether it ships with the tool."""
 
     @property
     def resolvable(self) -> Resolvable:
@@ -38,11 +41,44 @@ class Package:
         return Resolvable(self.id, names, self.requires)
 
 
-def standard_package(name: str, modules: Mapping[str, str]) -> Package:
-    """A package that ships with the tool, its modules given."""
-    manifest = Manifest(name, "0.1.0")
+STANDARD_SPIRITS = ("http", "json", "std")
+"""Spirits of the organisation ``univrs`` that ship with the tool."""
+
+
+def standard_package(id_: str, manifest: Manifest | None = None) -> Package:
+    """A package that ships with the tool: the runtime, or a standard Spirit with its *manifest*. All of them may use the
+    runtime."""
+    name = id_.rpartition("/")[2]
     folder = STANDARD_FOLDER / name
-    return Package(f"@dol/{name}", f"@dol/{name}", folder, f"<dolbuild>/{name}", manifest, modules)
+    requires = {} if manifest is None else {RUNTIME: RUNTIME, **{r.package: r.package for r in manifest.requires}}
+    return Package(
+        id_,
+        id_,
+        folder,
+        f"<dolbuild>/{name}",
+        manifest or Manifest(name, "0.1.0"),
+        modules_of(folder),
+        requires=requires,
+        standard=True,
+    )
+
+
+def modules_of(folder: Path) -> dict[str, str]:
+    """The modules below a package's ``src``, with their files."""
+    return {
+        path.relative_to(folder / "src").with_suffix("").as_posix().replace("/", "."): path.relative_to(
+            folder
+        ).as_posix()
+        for path in sorted((folder / "src").rglob("*.dol"))
+    }
+
+
+def standard_manifest(name: str) -> Manifest:
+    """The manifest of a standard Spirit."""
+    source = SourceFile(SPIRIT_FILE, (STANDARD_FOLDER / name / SPIRIT_FILE).read_text("utf-8"))
+    read = read_manifest(parse(source))
+    assert read.manifest is not None, read.diagnostics
+    return read.manifest
 
 
 def match_requirements(

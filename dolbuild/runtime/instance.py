@@ -8,6 +8,8 @@ from typing import Any
 
 import wasmtime
 
+from dolbuild.runtime.capabilities import Capabilities
+from dolbuild.runtime.host import Host
 from dolbuild.runtime.sections import LineTable, custom_sections
 from dolbuild.runtime.values import lift, lower, read_text
 
@@ -71,21 +73,32 @@ class Program:
         found: list[dict[str, Any]] = json.loads(self.sections.get("dol.tests", b"[]"))
         return found
 
-    def instantiate(self) -> "Instance":
-        """Raises `Trapped` where the module wants what the host does not give."""
-        return Instance(self)
+    def instantiate(self, host: Host | None = None) -> "Instance":
+        """An instance with its own memory; *host* is its outside (one that grants nothing, where none is given). Raises
+        `Trapped` where the module wants what no host gives, or traps while it starts."""
+        return Instance(self, host or Host(Capabilities()))
 
 
 class Instance:
     """One instance with its memory."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, host: Host) -> None:
         self.program = program
+        self.host = host
+        host.instance = self
         self.store = wasmtime.Store(_engine())
-        wanted = [f"{imported.module}/{imported.name}" for imported in program.module.imports]
-        if wanted:
-            raise Trapped(f"the host has no function {wanted[0]}", ())
-        self.exports = wasmtime.Instance(self.store, program.module, []).exports(self.store)
+        given = host.functions()
+        imports: list[Any] = []
+        for wanted in program.module.imports:
+            name = f"{wanted.module}/{wanted.name}"
+            type_ = wanted.type
+            if name not in given or not isinstance(type_, wasmtime.FuncType):
+                raise Trapped(f"the host has no function {name}", ())
+            imports.append(wasmtime.Func(self.store, type_, host.guarded(given[name])))
+        try:
+            self.exports = wasmtime.Instance(self.store, program.module, imports).exports(self.store)
+        except wasmtime.Trap as trap:
+            raise Trapped(trap.message.split("\n")[-1], ()) from None
 
     # -- memory -----------------------------------------------------------------------------------
 

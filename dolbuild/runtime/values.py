@@ -146,10 +146,15 @@ def lift(instance: "Instance", kind: TypeValue, slots: list[int | float]) -> Any
 
 
 def read_text(instance: "Instance", address: int) -> str:
-    """A String; one that was appended to keeps its bytes in a buffer (``strings.dol``)."""
+    """A String."""
+    return text_bytes(instance, address).decode("utf-8", "replace")
+
+
+def text_bytes(instance: "Instance", address: int) -> bytes:
+    """The bytes of a String; one that was appended to keeps them in a buffer (``strings.dol``)."""
     header, size, _, buffer = struct.unpack("<IIII", instance.read(address & 0xFFFFFFFF, 16))
     start = buffer if header else address & 0xFFFFFFFF
-    return instance.read(start + 12, size).decode("utf-8", "replace")
+    return instance.read(start + 12, size)
 
 
 _ITEMS = {
