@@ -1,16 +1,51 @@
-"""A whole program as low-level code, made better before it is encoded: which functions may collect is known exactly."""
+"""A whole program as low-level code, made better before it is encoded.
+
+In rounds: constants are put in and calls of known closures made direct, then small functions are put where they
+are called, from the leaves of the call graph on. What nobody reaches any more is dropped. Which functions may collect is
+then known exactly, so that only those that need one have a frame.
+"""
+
+from dataclasses import replace
 
 from dolbuild.codegen.encode import encode_function
-from dolbuild.codegen.object import Symbol, function_symbol
+from dolbuild.codegen.fold import fold
+from dolbuild.codegen.inline import Facts, Inliner, calls, size
+from dolbuild.codegen.ir import Code, Function
+from dolbuild.codegen.object import Symbol, function_symbol, references_of
 from dolbuild.codegen.roots import insert_roots
+
+COLLECTORS = ("@dol/runtime/memory.collect",)
+ROUNDS = 3
+
+_NEVER = (
+    "@dol/runtime/traps.",
+    "@dol/runtime/memory.refill",
+    "@dol/runtime/memory.collect",
+    "@dol/runtime/memory.large",
+)
+"""Functions that are called seldom and would only make others larger."""
 
 
 def program(symbols: list[Symbol], roots: list[str]) -> list[Symbol]:
-    """The symbols with every function encoded."""
-    del roots
-    collecting = collecting_functions(symbols)
+    """The symbols that are still reached, with every function encoded."""
+    by_name = {symbol.name: symbol for symbol in symbols}
+    functions = {s.name: s.code for s in symbols if s.code is not None}
+    for _ in range(ROUNDS):
+        before = functions
+        functions = {name: fold(function, by_name) for name, function in functions.items()}
+        functions = _reached(functions, by_name, roots)
+        functions = _inlined(functions, frozenset(roots), by_name)
+        if all(functions.get(name) is function for name, function in before.items()):
+            break
+    functions = {name: fold(function, by_name) for name, function in functions.items()}
+    for name, function in functions.items():
+        references = tuple(sorted(references_of(function.body)))
+        by_name[name] = replace(by_name[name], code=function, references=references)
+    reached = _reach(by_name, roots)
+    kept = [by_name[name] for name in sorted(reached)]
+    collecting = collecting_functions(kept)
     done: list[Symbol] = []
-    for symbol in symbols:
+    for symbol in kept:
         if symbol.code is None:
             done.append(symbol)
             continue
@@ -19,16 +54,81 @@ def program(symbols: list[Symbol], roots: list[str]) -> list[Symbol]:
     return done
 
 
+def _reach(symbols: dict[str, Symbol], roots: list[str]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += symbols[name].references
+    return found
+
+
+def _reached(functions: dict[str, Function], symbols: dict[str, Symbol], roots: list[str]) -> dict[str, Function]:
+    """The functions that are still reached."""
+    current = dict(symbols)
+    for name, function in functions.items():
+        current[name] = replace(symbols[name], references=tuple(references_of(function.body)))
+    found = _reach(current, roots)
+    return {name: function for name, function in functions.items() if name in found}
+
+
+def _inlined(functions: dict[str, Function], roots: frozenset[str], symbols: dict[str, Symbol]) -> dict[str, Function]:
+    """Each function with its small callees put in, callees before their callers."""
+    called = {name: calls(function.body) for name, function in functions.items()}
+    uses: dict[str, int] = dict.fromkeys(roots, 2)
+    for name, others in called.items():
+        for other in others:
+            uses[other] = uses.get(other, 0) + 1
+        for other in references_of(functions[name].body) - set(others):
+            uses[other] = uses.get(other, 0) + 2
+    for symbol in symbols.values():
+        if symbol.kind == "data":
+            for relocation in symbol.relocations:
+                uses[relocation.symbol] = uses.get(relocation.symbol, 0) + 1
+    order = _leaves_first(called)
+    recursive = frozenset(name for name, others in called.items() if name in others)
+    never = recursive | frozenset(name for name in functions if name.startswith(_NEVER))
+    sizes = {name: size(function.body) for name, function in functions.items()}
+    facts = Facts(dict(functions), sizes, uses, never)
+    inliner = Inliner(facts)
+    for name in order:
+        facts.functions[name] = inliner.run(facts.functions[name])
+    return facts.functions
+
+
+def _leaves_first(called: dict[str, list[str]]) -> list[str]:
+    """An order in which callees come before their callers, as far as there are no circles."""
+    order: list[str] = []
+    done: set[str] = set()
+    for start in sorted(called):
+        stack = [(start, iter(sorted(set(called[start]))))]
+        if start in done:
+            continue
+        done.add(start)
+        while stack:
+            name, rest = stack[-1]
+            following = next((other for other in rest if other in called and other not in done), None)
+            if following is None:
+                order.append(name)
+                stack.pop()
+            else:
+                done.add(following)
+                stack.append((following, iter(sorted(set(called[following])))))
+    return order
+
+
 def collecting_functions(symbols: list[Symbol]) -> frozenset[str]:
     """The functions that may collect: the collector, what the host gives, calls of function values, and all that call
     them."""
     found = {s.name for s in symbols if s.kind == "import" or s.name in COLLECTORS}
     callers: dict[str, list[str]] = {}
     for symbol in symbols:
-        if symbol.kind == "function":
-            for reference in symbol.references:
+        if symbol.code is not None:
+            for reference in set(calls(symbol.code.body)):
                 callers.setdefault(reference, []).append(symbol.name)
-            if symbol.code is not None and _calls_values(symbol):
+            if _calls_values(symbol.code.body):
                 found.add(symbol.name)
     waiting = list(found)
     while waiting:
@@ -39,12 +139,8 @@ def collecting_functions(symbols: list[Symbol]) -> frozenset[str]:
     return frozenset(found)
 
 
-COLLECTORS = ("@dol/runtime/memory.collect",)
-
-
-def _calls_values(symbol: Symbol) -> bool:
-    assert symbol.code is not None
-    waiting = [symbol.code.body]
+def _calls_values(body: Code) -> bool:
+    waiting = [body]
     while waiting:
         code = waiting.pop()
         if code.op == "call_indirect":
