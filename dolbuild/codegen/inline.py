@@ -16,6 +16,9 @@ WITH_FUNCTION = 260
 ONCE = 400
 """The same where there is only this one call."""
 
+UNROLLED = 30
+"""Instructions of a recursive function whose own code is put into it once."""
+
 LARGEST = 6000
 """Instructions of a function into which nothing more is put."""
 
@@ -73,8 +76,21 @@ class Inliner:
         return Function(function.symbol, function.parameters, function.results, work.locals, body, function.start)
 
 
+def unroll(function: Function, others: dict[str, Function]) -> Function:
+    """A small recursive function with its own code once in the place of each call of itself, so that it calls less
+    often."""
+    count = size(function.body)
+    if count > UNROLLED or function.symbol not in calls(function.body):
+        return function
+    facts = Facts({**others, function.symbol: function}, {function.symbol: count}, {}, frozenset())
+    work = _Work(facts, function, only_itself=True)
+    body = work.rewrite(function.body)
+    return Function(function.symbol, function.parameters, function.results, work.locals, body, function.start)
+
+
 class _Work:
-    def __init__(self, facts: Facts, function: Function) -> None:
+    def __init__(self, facts: Facts, function: Function, only_itself: bool = False) -> None:
+        self.only_itself = only_itself
         self.facts = facts
         self.function = function
         self.locals = list(function.locals)
@@ -97,6 +113,8 @@ class _Work:
     def wanted(self, call: Code, args: tuple[Code, ...]) -> bool:
         facts = self.facts
         callee = facts.functions.get(call.imm)
+        if self.only_itself:
+            return call.imm == self.function.symbol
         if callee is None or call.imm in facts.never or call.imm == self.function.symbol:
             return False
         count = facts.sizes[call.imm]

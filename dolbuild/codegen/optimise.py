@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from dolbuild.codegen.encode import encode_function
 from dolbuild.codegen.fold import fold
-from dolbuild.codegen.inline import Facts, Inliner, calls, size
+from dolbuild.codegen.inline import Facts, Inliner, calls, size, unroll
 from dolbuild.codegen.ir import Code, Function
 from dolbuild.codegen.object import Symbol, function_symbol, references_of
 from dolbuild.codegen.roots import insert_roots
@@ -18,6 +18,11 @@ COLLECTORS = ("@dol/runtime/memory.collect",)
 ROUNDS = 3
 
 _NEVER = (
+    "@dol/runtime/lists.grow<",
+    "@dol/runtime/lists.out_of_range",
+    "@dol/runtime/maps.rebuild<",
+    "@dol/runtime/strings.append",
+    "@dol/runtime/memory.allocate",
     "@dol/runtime/traps.",
     "@dol/runtime/memory.refill",
     "@dol/runtime/memory.collect",
@@ -30,6 +35,7 @@ def program(symbols: list[Symbol], roots: list[str]) -> list[Symbol]:
     """The symbols that are still reached, with every function encoded."""
     by_name = {symbol.name: symbol for symbol in symbols}
     functions = {s.name: s.code for s in symbols if s.code is not None}
+    functions = {name: unroll(fold(function, by_name), functions) for name, function in functions.items()}
     for _ in range(ROUNDS):
         before = functions
         functions = {name: fold(function, by_name) for name, function in functions.items()}
