@@ -59,8 +59,7 @@ class _Folder:
     def condition(self, code: Code, args: tuple[Code, ...]) -> Code:
         test = args[0]
         if test.op == "i32.const":
-            chosen = args[1] if test.imm & _MASK["i32"] else args[2] if len(args) > 2 else NOP
-            return chosen
+            return args[1] if test.imm & _MASK["i32"] else args[2] if len(args) > 2 else NOP
         if all(a is b for a, b in zip(args, code.args, strict=True)):
             return code
         return Code("if", args, code.imm, code.results, code.start)
@@ -84,7 +83,7 @@ class _Folder:
 
 def _known_values(function: Function) -> dict[int, Code]:
     """Locals that are set once, to a constant."""
-    sets: dict[int, int] = {index: 1 for index in range(len(function.parameters))}
+    sets: dict[int, int] = dict.fromkeys(range(len(function.parameters)), 1)
     values: dict[int, Code] = {}
     waiting = [function.body]
     while waiting:

@@ -114,7 +114,7 @@ class _Work:
         facts = self.facts
         callee = facts.functions.get(call.imm)
         if self.only_itself:
-            return call.imm == self.function.symbol
+            return bool(call.imm == self.function.symbol)
         if callee is None or call.imm in facts.never or call.imm == self.function.symbol:
             return False
         count = facts.sizes[call.imm]
@@ -260,7 +260,7 @@ def max_label(code: Code) -> int:
 
 def closures_in(function: Function) -> dict[int, str]:
     """Locals that hold closures of known functions: those that are made here, and copies of them."""
-    sets: dict[int, int] = {index: 1 for index in range(len(function.parameters))}
+    sets: dict[int, int] = dict.fromkeys(range(len(function.parameters)), 1)
     copies: dict[int, int] = {}
     made: dict[int, set[str]] = {}
     statics: dict[int, str] = {}

@@ -80,7 +80,8 @@ class Lowering(Frame):
         code = self.value(body) if results else self.effect(body)
         if self.checks and resolve(body.type) != ty.NEVER:
             code = self.checked_result(code)
-        return Function(self.typed.symbol, parameters, results, self.locals, sequence((*front, code)), self.typed.start)
+        code = at_the_end(sequence((*front, code)), results)
+        return Function(self.typed.symbol, parameters, results, self.locals, code, self.typed.start)
 
     def broken_by(self, body: v.Value) -> list[str]:
         """The constraints that read what this function assigns to its own instance."""
@@ -320,6 +321,32 @@ class Lowering(Frame):
             shown = operations.shown(self, known(value.shown.type), self.value(value.shown))
             message = self.runtime("strings.concat", (message, shown), (REF,), value.start)
         return self.panic(message, value.start)
+
+
+def at_the_end(code: Code, results: tuple[str, ...]) -> Code:
+    """The body of a function without a ``return`` where it ends anyway."""
+    match code.op:
+        case "return":
+            return code.args[0] if code.args else NOP
+        case "seq":
+            *front, last = code.args
+            if last.op == "unreachable" and front:
+                before = at_the_end(front[-1], results)
+                if before is not front[-1] and before.results == results:
+                    return sequence((*front[:-1], before))
+            changed = at_the_end(last, results)
+            return code if changed is last else sequence((*front, changed))
+        case "if" if len(code.args) == 3 and not code.results:
+            ways = [at_the_end(part, results) for part in code.args[1:]]
+            ended = [new is not old and new.results == results for new, old in zip(ways, code.args[1:], strict=True)]
+            if all(end or never_ends(part) for end, part in zip(ended, code.args[1:], strict=True)) and any(ended):
+                return Code("if", (code.args[0], *ways), results=results, start=code.start)
+    return code
+
+
+def never_ends(code: Code) -> bool:
+    """Whether code ends in ``unreachable``."""
+    return code.op == "unreachable" or (code.op == "seq" and never_ends(code.args[-1]))
 
 
 def _address(symbol: str) -> Code:

@@ -139,6 +139,26 @@ class _Printer:
     def function_section(self, reader: _Reader) -> None:
         self.functions = [reader.unsigned() for _ in range(reader.unsigned())]
 
+    def table_section(self, reader: _Reader) -> None:
+        for _ in range(reader.unsigned()):
+            if reader.byte() != 0x70:
+                raise ValueError("only tables of functions are known")
+            flags, low = reader.byte(), reader.unsigned()
+            high = f" {reader.unsigned()}" if flags & 1 else ""
+            self.out.append(f"  (table {low}{high} funcref)")
+
+    def start_section(self, reader: _Reader) -> None:
+        self.out.append(f"  (start {reader.unsigned()})")
+
+    def element_section(self, reader: _Reader) -> None:
+        for _ in range(reader.unsigned()):
+            if reader.unsigned() != 0:
+                raise ValueError("only active elements are known")
+            place = self.instruction(reader, reader.byte())
+            reader.byte()
+            functions = " ".join(str(reader.unsigned()) for _ in range(reader.unsigned()))
+            self.out.append(f"  (elem ({place}) func {functions})")
+
     def memory_section(self, reader: _Reader) -> None:
         for _ in range(reader.unsigned()):
             flags, low = reader.byte(), reader.unsigned()
@@ -191,6 +211,9 @@ class _Printer:
     def instruction(self, reader: _Reader, opcode: int) -> str:
         if opcode in _INDEXED:
             return f"{_INDEXED[opcode]} {reader.unsigned()}"
+        if opcode == 0x11:
+            type_, table = reader.unsigned(), reader.unsigned()
+            return f"call_indirect {table} {self.signature(type_)}"
         if opcode in _BLOCKS:
             return _BLOCKS[opcode] + self.block_type(reader)
         if opcode in _MEMORY:
@@ -237,9 +260,12 @@ _SECTIONS = {
     1: _Printer.type_section,
     2: _Printer.import_section,
     3: _Printer.function_section,
+    4: _Printer.table_section,
     5: _Printer.memory_section,
     6: _Printer.global_section,
     7: _Printer.export_section,
+    8: _Printer.start_section,
+    9: _Printer.element_section,
     10: _Printer.code_section,
     11: _Printer.data_section,
 }
