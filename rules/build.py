@@ -7,8 +7,9 @@ from pathlib import Path
 from dolbuild.cache.files import sweep
 from dolbuild.cache.store import Store
 from dolbuild.rules.journal import Journal
+from dolbuild.rules.node import Node
 from dolbuild.rules.plan import plan
-from dolbuild.rules.session import Session
+from dolbuild.rules.session import Failed, Session
 from dolbuild.workspace import STATE_FOLDER, Profile, Settings, load
 
 HOME_VARIABLE = "DOL_HOME"
@@ -41,3 +42,21 @@ def open_session(root: Path, *, release: bool = False, home: Path | None = None)
     store = Store(store_folder(root, settings, home or dol_home(os.environ)))
     journal = Journal(root / STATE_FOLDER / "journal")
     return Session(plan(workspace, profile), root, journal, store)
+
+
+def bring_up(session: Session, node: Node, seen: set[str]) -> None:
+    """Do the dependencies of a node and then itself, outside of doit. Raises `Failed`. The graph is a few layers deep, never
+    more."""
+    if node.name in seen:
+        return
+    seen.add(node.name)
+    failed: Failed | None = None
+    for dependency in session.plan.expand(node.dependencies):
+        try:
+            bring_up(session, session.plan.nodes[dependency], seen)
+        except Failed as error:
+            failed = error
+    if failed is not None:
+        raise failed
+    if not session.is_up_to_date(node):
+        session.execute(node)

@@ -54,6 +54,10 @@ class Group:
     nodes: tuple[str, ...]
 
 
+LinkTests = Callable[["Session"], bytes]
+"""Gives the module that holds the tests of a file, once the node's dependencies are done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The whole graph."""
@@ -61,6 +65,8 @@ class Plan:
     nodes: Mapping[str, Node]
     groups: Mapping[str, Group]
     diagnostics: tuple[Diagnostic, ...] = ()
+    tests: Mapping[str, "LinkTests"] = field(default_factory=dict)
+    """How the tests of a test node are linked, for who wants to run them one by one."""
 
     def expand(self, names: Iterable[str]) -> Iterator[str]:
         """The nodes that are meant by names of nodes and groups, each once."""

@@ -18,10 +18,10 @@ from dolbuild.packages.package import (
 )
 from dolbuild.packages.system import read_system
 from dolbuild.rules.module import TESTS, interface_name, interface_node, module_name, module_node, module_path
-from dolbuild.rules.node import Group, Node, Plan
+from dolbuild.rules.node import Group, LinkTests, Node, Plan
 from dolbuild.rules.spirit import manifest_node, spirit_node
 from dolbuild.rules.system import system_manifest_node, system_node
-from dolbuild.rules.test import test_name, test_node
+from dolbuild.rules.test import link_tests, test_name, test_node
 from dolbuild.syntax.parser import Parsed
 from dolbuild.workspace import Member, Profile, Workspace, join
 
@@ -81,6 +81,7 @@ class _Planner:
         self.options = compiler.Options(profile.checked, profile.whole)
         self.nodes: dict[str, Node] = {}
         self.packages: dict[str, Package] = {}
+        self.tests: dict[str, LinkTests] = {}
         self.diagnostics: list[Diagnostic] = list(workspace.diagnostics)
         self.wasm_nodes: list[str] = []
 
@@ -104,7 +105,7 @@ class _Planner:
             raise DiagnosticError(*self.diagnostics, Diagnostic("E0609", message, hint=hint))
         for package in self.packages.values():
             self.modules(package)
-        return Plan(self.nodes, self.groups(), tuple(self.diagnostics))
+        return Plan(self.nodes, self.groups(), tuple(self.diagnostics), self.tests)
 
     def standard(self, requiring: Sequence[Manifest | _ReadSystem | None], available: dict[str, Manifest]) -> None:
         """Add the standard Spirits that are required, directly or not, and are no members."""
@@ -228,7 +229,9 @@ class _Planner:
         for module in names:
             if self.has_tests(package, module):
                 own = module_name(package, module)
-                self.add(test_node(package, module, required, self.profile.name, self.options, (own, *objects)))
+                node = test_node(package, module, required, self.profile.name, self.options, (own, *objects))
+                self.add(node)
+                self.tests[node.name] = link_tests(package, module, required, self.profile.name, self.options)
 
     def has_tests(self, package: Package, module: str) -> bool:
         if module.startswith(TESTS):

@@ -8,7 +8,7 @@ from dolbuild.cache.action import Record
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.packages.package import Package
 from dolbuild.rules.module import TESTS, module_path
-from dolbuild.rules.node import Action, Node, Outcome
+from dolbuild.rules.node import Action, LinkTests, Node, Outcome
 from dolbuild.rules.session import Session
 from dolbuild.rules.spirit import link_action
 from dolbuild.rules.tool import engine_version
@@ -24,6 +24,33 @@ def test_name(package: Package, module: str) -> str:
     return f"test:{package.label}/src:{module}"
 
 
+def link_tests(
+    package: Package, module: str, packages: Mapping[str, Package], profile: str, options: compiler.Options
+) -> LinkTests:
+    """How the tests of one file are linked."""
+
+    def link(session: Session) -> bytes:
+        return compiler.finish(_linkable(session, package, module, packages, profile, options)[1])
+
+    return link
+
+
+def _linkable(
+    session: Session,
+    package: Package,
+    module: str,
+    packages: Mapping[str, Package],
+    profile: str,
+    options: compiler.Options,
+) -> tuple[Record, compiler.Linkable]:
+    return link_action(
+        session,
+        lambda table: compiler.prepare_tests(table.object(package, module), table.find, __version__, options),
+        packages,
+        {"profile": profile},
+    )
+
+
 def test_node(
     package: Package,
     module: str,
@@ -36,12 +63,7 @@ def test_node(
     file = module_path(package, module)
 
     def prepare(session: Session) -> Action:
-        record, linkable = link_action(
-            session,
-            lambda table: compiler.prepare_tests(table.object(package, module), table.find, __version__, options),
-            packages,
-            {"profile": profile},
-        )
+        record, linkable = _linkable(session, package, module, packages, profile, options)
         engine = Record("test", TEST_VERSION, engine_version(), {"file": file}, {"link": record.key})
 
         def run() -> Outcome:
@@ -50,7 +72,7 @@ def test_node(
             wasm = compiler.finish(linkable)
             results = run_tests(wasm)
             source = session.read(package.folder / file, file).decode("utf-8", "replace").split("\n")
-            failures = tuple(_diagnostic(result, package, source) for result in results if not result["ok"])
+            failures = tuple(describe_failure(result, package, source) for result in results if not result["ok"])
             if failures:
                 return Outcome(diagnostics=failures, failed=True)
             return Outcome({"log": compiler.canonical_json(results)})
@@ -61,11 +83,12 @@ def test_node(
     return Node(test_name(package, module), doc, prepare, dependencies, shown=package.shown)
 
 
-def _diagnostic(result: dict[str, Any], package: Package, source: list[str]) -> Diagnostic:
+def describe_failure(result: dict[str, Any], package: Package, source: list[str]) -> Diagnostic:
     """A failed test as a diagnostic at the line of the test file that led to it."""
     lines = str(result["message"]).split("\n")
     notes = [line.strip() for line in lines[1:]]
     name = f'test "{result["name"]}": {lines[0]}'
+    written = [f"it wrote: {line}" for line in str(result["output"]).splitlines()]
     place = None
     text = ""
     own = f"{package.id.rpartition('/')[2]}/"
@@ -79,4 +102,5 @@ def _diagnostic(result: dict[str, Any], package: Package, source: list[str]) -> 
             text = source[line - 1].rstrip("\r")
         indent = len(text) - len(text.lstrip())
         place = Place(file, line, indent + 1, line, len(text) + 1 if text else 1)
+    notes += written[-20:]
     return Diagnostic("E0803", name, place, text, "", tuple(notes))

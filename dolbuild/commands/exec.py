@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, render
-from dolbuild.rules.build import open_session
+from dolbuild.rules.build import bring_up, open_session
 from dolbuild.rules.node import Node
 from dolbuild.rules.report import Report, Style
 from dolbuild.rules.session import Failed, Session
@@ -95,7 +95,7 @@ def _build(session: Session, node: Node) -> bool:
     report = Report(session, Style(io.StringIO(), sys.stderr, False, sys.stderr.isatty()))
     report.diagnostics.clear()
     try:
-        _bring_up(session, node, set())
+        bring_up(session, node, set())
     except Failed:
         pass
     if report.failed:
@@ -103,23 +103,6 @@ def _build(session: Session, node: Node) -> bool:
             sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()) + "\n")
         return False
     return True
-
-
-def _bring_up(session: Session, node: Node, seen: set[str]) -> None:
-    """Do the dependencies of a node and then itself. The graph is a few layers deep, never more."""
-    if node.name in seen:
-        return
-    seen.add(node.name)
-    failed: Failed | None = None
-    for dependency in session.plan.expand(node.dependencies):
-        try:
-            _bring_up(session, session.plan.nodes[dependency], seen)
-        except Failed as error:
-            failed = error
-    if failed is not None:
-        raise failed
-    if not session.is_up_to_date(node):
-        session.execute(node)
 
 
 def _run_artifact(session: Session, node: Node, name: str, arguments: list[str], capabilities: Capabilities) -> int:
