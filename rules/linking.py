@@ -1,12 +1,21 @@
-"""Finding symbols for a link in the objects of the packages that take part."""
+"""Links: finding symbols in the objects of the packages that take part, and the key of what they make."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from dolbuild import __version__, compiler
+from dolbuild.cache.action import Record
+from dolbuild.cache.digest import digest
 from dolbuild.codegen import object as objects
+from dolbuild.codegen.link import MissingSymbol
 from dolbuild.codegen.object import Object, Symbol
+from dolbuild.diagnostics import Diagnostic, DiagnosticError
 from dolbuild.packages.package import Package
-from dolbuild.rules.module import module_name
+from dolbuild.rules.module import TESTS, module_name
 from dolbuild.rules.session import Session
+from dolbuild.rules.tool import tool_digest
+from dolbuild.source import Place
+
+LINK_VERSION = 2
 
 
 class Objects:
@@ -44,3 +53,90 @@ class Objects:
                 if symbol is not None:
                     return symbol
         return None
+
+
+class Link:
+    """One link of a run. *described* is what it is made from beside objects; *prepare* finds the symbols that it reaches.
+
+    Its key is made of the digests of those symbols. Finding them is work of its own, so the key is remembered in the store
+    under the digests of all objects that could take part: where none of them changed, nothing has to be looked at.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        packages: Mapping[str, Package],
+        described: Mapping[str, object],
+        prepare: Callable[[Objects], compiler.Linkable],
+    ) -> None:
+        self.session = session
+        self.packages = packages
+        self.described = described
+        self.prepare = prepare
+        self._linkable: compiler.Linkable | None = None
+
+    @property
+    def key(self) -> str:
+        """Raises DiagnosticError where the link cannot be made."""
+        shallow = Record("reach", LINK_VERSION, tool_digest(), dict(self.described), self._objects()).key
+        known = self.session.store.lookup(shallow)
+        if known is not None and isinstance(known.notes, str):
+            return known.notes
+        key = self._record().key
+        self.session.remember(shallow, key)
+        return key
+
+    def _objects(self) -> dict[str, str]:
+        """The digests of all objects that are done, by node."""
+        found: dict[str, str] = {}
+        for package in self.packages.values():
+            for module in (*package.modules, *(f"{TESTS}{name}" for name in package.tests)):
+                node = module_name(package, module)
+                result = self.session.results.get(node)
+                if result is not None:
+                    found[node] = result.outputs["dolo"]
+        return found
+
+    def linkable(self) -> compiler.Linkable:
+        """What is linked. Raises DiagnosticError."""
+        if self._linkable is None:
+            try:
+                self._linkable = self.prepare(Objects(self.session, self.packages))
+            except MissingSymbol as error:
+                message = f"the symbol `{error.name}` is in no object; `{error.wanted_by}` refers to it"
+                raise DiagnosticError(Diagnostic("E0802", message)) from None
+            except compiler.CannotLink as error:
+                raise DiagnosticError(_cannot_compile(self.session, error.symbol, self.packages)) from None
+        return self._linkable
+
+    def _record(self) -> Record:
+        linkable = self.linkable()
+        sections = {name: digest(section) for name, section in linkable.request.sections.items()}
+        described = {
+            **self.described,
+            "roots": [[root.name, root.symbol] for root in linkable.request.roots],
+            "sections": sections,
+            "version": __version__,
+        }
+        return Record("link", LINK_VERSION, tool_digest(), described, dict(linkable.record))
+
+    def wasm(self) -> bytes:
+        """The module."""
+        return compiler.finish(self.linkable())
+
+
+def _cannot_compile(session: Session, symbol: Symbol, packages: Mapping[str, Package]) -> Diagnostic:
+    """What is reached and cannot be compiled yet, at its place."""
+    package = packages[symbol.name.rpartition("/")[0]]
+    file = symbol.file.partition("/")[2]
+    line = symbol.lines[0][1]
+    text = ""
+    try:
+        text = session.read(package.folder / file, file).decode("utf-8", "replace").split("\n")[line - 1].rstrip("\r")
+    except (DiagnosticError, IndexError):
+        pass  # the place alone has to do
+    indent = len(text) - len(text.lstrip())
+    shown = f"{package.shown}/{file}" if package.shown else file
+    place = Place(shown, line, indent + 1, line, len(text) + 1)
+    message = f"{symbol.value} cannot be compiled: engines refuse it"
+    return Diagnostic("E0901", message, place, text, rooted=True)

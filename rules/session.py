@@ -194,6 +194,13 @@ class Session:
             self.store_problem = f"{error.strerror or error}"
         return outcome.diagnostics
 
+    def remember(self, key: str, note: str) -> None:
+        """Keep a text under the key of what it was found from; a store that cannot be written forgets it."""
+        try:
+            self.store.record(key, Result({}, note))
+        except OSError as error:
+            self.store_problem = f"{error.strerror or error}"
+
     def _finish(self, node: Node, key: str) -> None:
         """Write a node's targets and remember its success."""
         result = self.results[node.name]

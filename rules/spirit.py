@@ -1,23 +1,20 @@
 """Nodes of a Spirit: its manifest, and its WebAssembly modules."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from dolbuild import __version__, compiler
 from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
-from dolbuild.codegen.link import MissingSymbol
-from dolbuild.codegen.object import Object, Symbol
+from dolbuild.codegen.object import Object
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, has_errors, in_file
 from dolbuild.packages.manifest import SPIRIT_FILE, Manifest
 from dolbuild.packages.package import Package
-from dolbuild.rules.linking import Objects
+from dolbuild.rules.linking import LINK_VERSION, Link, Objects
 from dolbuild.rules.node import Action, Node, Outcome
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest
-from dolbuild.source import Place
 
 MANIFEST_VERSION = 1
-LINK_VERSION = 1
 
 
 def manifest_node(
@@ -44,47 +41,6 @@ def manifest_node(
     return Node(f"manifest:{label}", f"reads and checks {SPIRIT_FILE}", prepare, shown=shown)
 
 
-def link_action(
-    session: Session,
-    prepare: Callable[[Objects], compiler.Linkable],
-    packages: Mapping[str, Package],
-    options: object,
-) -> tuple[Record, compiler.Linkable]:
-    """The record of a link: the symbols that it reaches, by their digests."""
-    try:
-        linkable = prepare(Objects(session, packages))
-    except MissingSymbol as error:
-        message = f"the symbol `{error.name}` is in no object; `{error.wanted_by}` refers to it"
-        raise DiagnosticError(Diagnostic("E0802", message)) from None
-    except compiler.CannotLink as error:
-        raise DiagnosticError(_cannot_compile(session, error.symbol, packages)) from None
-    sections = {name: digest(section) for name, section in linkable.request.sections.items()}
-    described = {
-        "options": options,
-        "roots": [[root.name, root.symbol] for root in linkable.request.roots],
-        "sections": sections,
-        "version": __version__,
-    }
-    return Record("link", LINK_VERSION, tool_digest(), described, dict(linkable.record)), linkable
-
-
-def _cannot_compile(session: Session, symbol: Symbol, packages: Mapping[str, Package]) -> Diagnostic:
-    """What is reached and cannot be compiled yet, at its place."""
-    package = packages[symbol.name.rpartition("/")[0]]
-    file = symbol.file.partition("/")[2]
-    line = symbol.lines[0][1]
-    text = ""
-    try:
-        text = session.read(package.folder / file, file).decode("utf-8", "replace").split("\n")[line - 1].rstrip("\r")
-    except (DiagnosticError, IndexError):
-        pass  # the place alone has to do
-    indent = len(text) - len(text.lstrip())
-    shown = f"{package.shown}/{file}" if package.shown else file
-    place = Place(shown, line, indent + 1, line, len(text) + 1)
-    message = f"{symbol.value} cannot be compiled: engines refuse it"
-    return Diagnostic("E0901", message, place, text, rooted=True)
-
-
 def spirit_node(
     package: Package,
     packages: Mapping[str, Package],
@@ -102,25 +58,26 @@ def spirit_node(
         entries.append((f"{name}.wasm", f"{output}/spirits/{manifest.name}.{name}.wasm", _module_of(path)))
 
     def prepare(session: Session) -> Action:
-        linkables: dict[str, compiler.Linkable] = {}
-        inputs: dict[str, str] = {}
+        links: dict[str, Link] = {}
         for artifact, _, module in entries:
-            if artifact != "lib.wasm":
-                _check_main(session, packages, package, module)
-            record, linkable = link_action(
-                session,
-                lambda table, module=module: compiler.prepare_spirit(  # type: ignore[misc]
-                    _entry(table, package, module), table.find, __version__, manifest.to_json(), options
-                ),
-                packages,
-                {"profile": profile},
-            )
-            linkables[artifact] = linkable
-            inputs[artifact] = record.key
+
+            def prepare_link(table: Objects, module: str = module, artifact: str = artifact) -> compiler.Linkable:
+                face = table.object(package, module)
+                if artifact != "lib.wasm":
+                    _check_main(face, package.modules[module])
+                return compiler.prepare_spirit(face, table.find, __version__, manifest.to_json(), options)
+
+            described = {
+                "profile": profile,
+                "entry": module,
+                "manifest": digest(compiler.canonical_json(manifest.to_json())),
+            }
+            links[artifact] = Link(session, packages, described, prepare_link)
+        inputs = {artifact: link.key for artifact, link in links.items()}
         record = Record("spirit", LINK_VERSION, tool_digest(), {"name": manifest.name}, inputs)
 
         def run() -> Outcome:
-            return Outcome({artifact: compiler.finish(linkable) for artifact, linkable in linkables.items()})
+            return Outcome({artifact: link.wasm() for artifact, link in links.items()})
 
         return Action(record, run)
 
@@ -129,17 +86,13 @@ def spirit_node(
     return Node(f"spirit:{package.label}", doc, prepare, dependencies, targets, package.shown)
 
 
-def _check_main(session: Session, packages: Mapping[str, Package], package: Package, module: str) -> None:
+def _check_main(face: Object, file: str) -> None:
     """Raises DiagnosticError where a binary has no ``main`` that could be run."""
-    problem = compiler.wrong_main(Objects(session, packages).object(package, module).exports)
+    problem = compiler.wrong_main(face.exports)
     if problem is not None:
         hint = "write `pub fun main(args: List<String>) -> Int32 { ... }`"
-        raise DiagnosticError(in_file(package.modules[module], "E0806", problem, hint))
+        raise DiagnosticError(in_file(file, "E0806", problem, hint))
 
 
 def _module_of(path: str) -> str:
     return path.removeprefix("src/").removesuffix(".dol").replace("/", ".")
-
-
-def _entry(table: Objects, package: Package, module: str) -> Object:
-    return table.object(package, module)

@@ -7,10 +7,10 @@ from dolbuild import __version__, compiler
 from dolbuild.cache.action import Record
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.packages.package import Package
-from dolbuild.rules.module import TESTS, module_path
+from dolbuild.rules.linking import Link, Objects
+from dolbuild.rules.module import TESTS, module_name, module_path
 from dolbuild.rules.node import Action, LinkTests, Node, Outcome
 from dolbuild.rules.session import Session
-from dolbuild.rules.spirit import link_action
 from dolbuild.rules.tool import engine_version
 from dolbuild.source import Place
 
@@ -29,26 +29,21 @@ def link_tests(
 ) -> LinkTests:
     """How the tests of one file are linked."""
 
-    def link(session: Session) -> bytes:
-        return compiler.finish(_linkable(session, package, module, packages, profile, options)[1])
-
-    return link
+    return lambda session: _link(session, package, module, packages, profile, options).wasm()
 
 
-def _linkable(
+def _link(
     session: Session,
     package: Package,
     module: str,
     packages: Mapping[str, Package],
     profile: str,
     options: compiler.Options,
-) -> tuple[Record, compiler.Linkable]:
-    return link_action(
-        session,
-        lambda table: compiler.prepare_tests(table.object(package, module), table.find, __version__, options),
-        packages,
-        {"profile": profile},
-    )
+) -> Link:
+    def prepare(table: Objects) -> compiler.Linkable:
+        return compiler.prepare_tests(table.object(package, module), table.find, __version__, options)
+
+    return Link(session, packages, {"profile": profile, "tests": module_name(package, module)}, prepare)
 
 
 def test_node(
@@ -63,14 +58,13 @@ def test_node(
     file = module_path(package, module)
 
     def prepare(session: Session) -> Action:
-        record, linkable = _linkable(session, package, module, packages, profile, options)
-        engine = Record("test", TEST_VERSION, engine_version(), {"file": file}, {"link": record.key})
+        link = _link(session, package, module, packages, profile, options)
+        engine = Record("test", TEST_VERSION, engine_version(), {"file": file}, {"link": link.key})
 
         def run() -> Outcome:
             from dolbuild.runtime.harness import run_tests
 
-            wasm = compiler.finish(linkable)
-            results = run_tests(wasm)
+            results = run_tests(link.wasm())
             source = session.read(package.folder / file, file).decode("utf-8", "replace").split("\n")
             failures = tuple(describe_failure(result, package, source) for result in results if not result["ok"])
             if failures:

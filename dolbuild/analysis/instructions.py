@@ -16,6 +16,7 @@ INSTRUCTIONS: dict[str, tuple[tuple[ty.Type, ...], ty.Type]] = {
     "i32_store8": ((ty.UINT32, ty.UINT32), ty.VOID),
     "i64_load": ((ty.UINT32,), ty.UINT64),
     "i64_store": ((ty.UINT32, ty.UINT64), ty.VOID),
+    "i32_rem_u": ((ty.UINT32, ty.UINT32), ty.UINT32),
     "i32_clz": ((ty.UINT32,), ty.UINT32),
     "i32_ctz": ((ty.UINT32,), ty.UINT32),
     "i32_rotl": ((ty.UINT32, ty.UINT32), ty.UINT32),

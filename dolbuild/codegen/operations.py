@@ -168,6 +168,8 @@ def _divide(f: Frame, name: str, type_: ty.Type, operands: list[Code], start: in
     kind = ty.INTEGERS[type_]
     prefix = I64 if kind.bits == 64 else I32
     sign = "s" if kind.signed else "u"
+    if operands[1].op == f"{prefix}.const" and operands[1].imm not in (0, -1):
+        return Code(f"{prefix}.{name}_{sign}", tuple(operands), results=(prefix,), start=start)
     keep_a, (a,) = f.keep(operands[0])
     keep_b, (b,) = f.keep(operands[1])
     get_a, get_b = f.get((a,)), f.get((b,))

@@ -17,6 +17,9 @@ from dolbuild.codegen.roots import insert_roots
 COLLECTORS = ("@dol/runtime/memory.collect",)
 ROUNDS = 3
 
+COLD = ("@dol/runtime/traps.", "@dol/runtime/lists.out_of_range")
+"""Functions into which nothing is put: they run once, if ever."""
+
 _NEVER = (
     "@dol/runtime/lists.grow<",
     "@dol/runtime/lists.out_of_range",
@@ -100,7 +103,8 @@ def _inlined(functions: dict[str, Function], roots: frozenset[str], symbols: dic
     facts = Facts(dict(functions), sizes, uses, never)
     inliner = Inliner(facts)
     for name in order:
-        facts.functions[name] = inliner.run(facts.functions[name])
+        if not name.startswith(COLD):
+            facts.functions[name] = inliner.run(facts.functions[name])
     return facts.functions
 
 

@@ -30,7 +30,7 @@ BINARY = {
     "tool/Spirit.dol": 'spirit Tool {\n has name: "tool"\n has version: "1.0.0"\n has bin: "src/main.dol"\n}\n',
     "tool/src/main.dol": (
         "pub fun main(args: List<String>) -> Int32 {\n"
-        "    if args.len == 0 { return 3 }\n"
+        "    if args.len == 1 { return 3 }\n"
         "    parsed: Option<Int32> = args[args.len - 1].parse()\n"
         "    return parsed.unwrap_or(64)\n"
         "}\n"

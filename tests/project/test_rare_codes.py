@@ -11,9 +11,9 @@ from dolbuild.cache.store import Store
 from dolbuild.codegen.link import Root
 from dolbuild.diagnostics import DiagnosticError, render
 from dolbuild.rules.journal import Journal
+from dolbuild.rules.linking import Link
 from dolbuild.rules.plan import plan
 from dolbuild.rules.session import Session
-from dolbuild.rules.spirit import link_action
 from dolbuild.workspace import PROFILES, load
 from tests.support.workspaces import SETTINGS, Workspace, spirit
 
@@ -84,7 +84,7 @@ def test_a_symbol_that_no_object_has(tmp_path: Path) -> None:
         raise compiler.MissingSymbol("@acme/a/lib.gone", Root("x", "@acme/a/lib.one").symbol)
 
     with pytest.raises(DiagnosticError) as raised:
-        link_action(session(tmp_path), prepare, {}, {})
+        Link(session(tmp_path), {}, {}, prepare).linkable()
     assert render(raised.value.diagnostics[0]) == (
         "error[E0802]: the symbol `@acme/a/lib.gone` is in no object; `@acme/a/lib.one` refers to it\n"
     )
