@@ -7,6 +7,7 @@ from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.unify import known
 from dolbuild.codegen import making, operations
+from dolbuild.codegen.counted import is_counter
 from dolbuild.codegen.frame import Frame, constant, multi, sequence
 from dolbuild.codegen.ir import I32, I64, NOP, REF, Code, Data, slots
 from dolbuild.codegen.names import instance_name
@@ -151,6 +152,20 @@ def store_item(f: Frame, item: ty.Type, array: Code, index: Code, indices: tuple
     return sequence((keep, f.store_cells(at, cells, indices)))
 
 
+def is_in_range(f: "Lowering", items: v.Value, index: v.Value) -> bool:
+    """Whether a loop around says that an index is within a list."""
+    return isinstance(items, v.GetLocal) and any(
+        items.local is known_list and is_counter(index, counter) for known_list, counter in f.in_range
+    )
+
+
+def _index(f: "Lowering", items: v.Value, value: v.Value, at: int, start: int) -> tuple[Code, Code]:
+    """What has to be looked at before an item is loaded, and its index as an i32."""
+    if is_in_range(f, items, value):
+        return NOP, Code("i32.wrap_i64", (f.value_as(value, ty.INT64),), results=(I32,))
+    return _checked_index(f, value, at, start)
+
+
 def _checked_index(f: "Lowering", value: v.Value, at: int, start: int) -> tuple[Code, Code]:
     """Code that traps where an index is out of a list's range, and the index as an i32."""
     inner = value.value if isinstance(value, v.Convert) and known(value.value.type) in _NARROW else None
@@ -182,7 +197,7 @@ def get_index(f: "Lowering", value: v.GetIndex) -> Code:
         operands = (f.value(value.value), f.value_as(value.index, type_.arguments[0]))
         return f.runtime(instance_name("maps.value_of", type_.arguments), operands, slots(value.type), value.start)
     keep, at = f.keep_value(value.value, type_)
-    check, index = _checked_index(f, value.index, at[0], value.start)
+    check, index = _index(f, value.value, value.index, at[0], value.start)
     array = Code("i32.load", (f.get(at),), ARRAY, (REF,))
     return sequence((keep, check, load_item(f, type_.arguments[0], array, index)))
 
@@ -199,12 +214,14 @@ def set_index(f: "Lowering", value: v.SetIndex) -> Code:
     keep_index, (place,) = f.keep(f.value_as(value.index, ty.INT64))
     keep_value, indices = f.keep(f.value_as(value.value, item))
     wide = f.get((place,))
-    length = Code("i64.extend_i32_u", (list_length(f, at[0]),), results=(I64,))
-    bad = Code("i64.ge_u", (wide, length), results=(I32,))
-    trap = f.runtime("lists.out_of_range", (wide, list_length(f, at[0])), (), value.start)
     array = Code("i32.load", (f.get(at),), ARRAY, (REF,))
     index = Code("i32.wrap_i64", (wide,), results=(I32,))
     stored = store_item(f, item, array, index, indices)
+    if is_in_range(f, value.target, value.index):
+        return sequence((keep, keep_index, keep_value, stored))
+    length = Code("i64.extend_i32_u", (list_length(f, at[0]),), results=(I64,))
+    bad = Code("i64.ge_u", (wide, length), results=(I32,))
+    trap = f.runtime("lists.out_of_range", (wide, list_length(f, at[0])), (), value.start)
     check = Code("if", (bad, sequence((trap, Code("unreachable")))))
     return sequence((keep, keep_index, keep_value, check, stored))
 

@@ -12,6 +12,7 @@ from dolbuild.analysis import types as ty
 from dolbuild.analysis.unify import known, resolve
 from dolbuild.codegen import access, items, making, operations, optional
 from dolbuild.codegen.captures import Captures, captures, children
+from dolbuild.codegen.counted import counts_through
 from dolbuild.codegen.frame import Environment, Frame, negate, sequence
 from dolbuild.codegen.ir import F32, F64, I32, I64, NOP, REF, UNREACHABLE, Code, Function, Unit, slots
 from dolbuild.codegen.matching import lower_match
@@ -59,6 +60,8 @@ class Lowering(Frame):
         self.indices: dict[int, tuple[int, ...]] = {}
         self.loops: list[tuple[int, int]] = []
         self.checks: list[str] = []
+        self.in_range: list[tuple[v.Local, v.Local]] = []
+        """Lists and counters of the loops around: the one is as long as the other counts."""
         self.itself: v.Local | None = None
 
     def run(self, body: v.Value) -> Function:
@@ -156,7 +159,13 @@ class Lowering(Frame):
     def effect(self, value: v.Value) -> Code:
         """The value computed and dropped."""
         if isinstance(value, v.Sequence):
-            return sequence(tuple(self.effect(part) for part in value.values))
+            counted = counts_through(value)
+            if counted is not None:
+                self.in_range.append(counted)
+            code = sequence(tuple(self.effect(part) for part in value.values))
+            if counted is not None:
+                self.in_range.pop()
+            return code
         if isinstance(value, v.Conditional):
             condition = self.value(value.condition)
             then, otherwise = self.effect(value.then), self.effect(value.otherwise)
@@ -269,6 +278,15 @@ class Lowering(Frame):
     def sequence(self, value: v.Sequence) -> Code:
         if not value.values:
             return NOP
+        counted = counts_through(value)
+        if counted is not None:
+            self.in_range.append(counted)
+        code = self.parts(value)
+        if counted is not None:
+            self.in_range.pop()
+        return code
+
+    def parts(self, value: v.Sequence) -> Code:
         *front, last = value.values
         code = self.value(last) if slots(value.type) else self.effect(last)
         return sequence((*(self.effect(part) for part in front), code))
