@@ -3,6 +3,7 @@
 The rules of the build call these functions and nothing else of `syntax`, `analysis` and `codegen`.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -349,15 +350,37 @@ def _mentions(kind: Any, names: tuple[str, ...]) -> bool:
     return kind[0] in names or any(_mentions(part, names) for part in kind[1:])
 
 
-def prepare_spirit(face: Object, find: SymbolTable, tool: str, manifest: Any, options: Options) -> Linkable:
-    """The link of a Spirit's library or binary from the object of its face (or ``main``)."""
+def prepare_spirit(
+    face: Object,
+    find: SymbolTable,
+    tool: str,
+    manifest: Any,
+    options: Options,
+    interfaces: Mapping[str, Any] | None = None,
+) -> Linkable:
+    """The link of a Spirit's library or binary from the object of its face (or ``main``). *interfaces*: those of its
+    modules, which a library carries."""
     exports = [export for export in face.exports if _is_hostable(export)]
     sections = {
         "dol.exports": json_section(exports),
         "dol.manifest": json_section(manifest),
     }
-    request = Request(host_roots(exports), sections, tool)
-    return Linkable(request, reach(request.roots, Instances(find, options).find))
+    if interfaces is not None:
+        sections["dol.interface"] = json_section(dict(interfaces))
+    return _reached(Request(host_roots(exports), sections, tool), find, options)
+
+
+def _reached(request: Request, find: SymbolTable, options: Options) -> Linkable:
+    """What a link consists of, and the section that says what it was made from: the tool, and a digest of all symbols."""
+    symbols = reach(request.roots, Instances(find, options).find)
+    record = [[symbol.name, symbol.digest] for symbol in symbols]
+    made_from = {
+        "tool": f"dolbuild {request.tool}",
+        "profile": {"overflow": "trap" if options.checked else "wrap", "whole": options.whole},
+        "symbols": hashlib.sha256(canonical_json(record)).hexdigest(),
+    }
+    sections = {**request.sections, "dol.provenance": json_section(made_from)}
+    return Linkable(replace(request, sections=sections), symbols)
 
 
 def _is_hostable(export: dict[str, Any]) -> bool:
@@ -389,8 +412,7 @@ def wrong_main(exports: list[dict[str, Any]]) -> str | None:
 def prepare_tests(object_: Object, find: SymbolTable, tool: str, options: Options) -> Linkable:
     """The link of a module's tests: each is exported as ``test 0``, ``test 1``, ..."""
     roots = tuple(Root(f"test {index}", test["symbol"]) for index, test in enumerate(object_.tests))
-    request = Request(roots, {"dol.tests": json_section(object_.tests)}, tool)
-    return Linkable(request, reach(roots, Instances(find, options).find))
+    return _reached(Request(roots, {"dol.tests": json_section(object_.tests)}, tool), find, options)
 
 
 def finish(linkable: Linkable) -> bytes:

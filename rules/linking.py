@@ -10,7 +10,7 @@ from dolbuild.codegen.link import MissingSymbol
 from dolbuild.codegen.object import Object, Symbol
 from dolbuild.diagnostics import Diagnostic, DiagnosticError
 from dolbuild.packages.package import Package
-from dolbuild.rules.module import TESTS, module_name
+from dolbuild.rules.module import TESTS, interface_name, module_name
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest
 from dolbuild.source import Place
@@ -87,7 +87,7 @@ class Link:
         return key
 
     def _objects(self) -> dict[str, str]:
-        """The digests of all objects that are done, by node."""
+        """The digests of all objects and interfaces that are done, by node."""
         found: dict[str, str] = {}
         for package in self.packages.values():
             for module in (*package.modules, *(f"{TESTS}{name}" for name in package.tests)):
@@ -95,6 +95,9 @@ class Link:
                 result = self.session.results.get(node)
                 if result is not None:
                     found[node] = result.outputs["dolo"]
+                interface = self.session.results.get(interface_name(package, module))
+                if interface is not None:
+                    found[f"interface {node}"] = interface.outputs["doli"]
         return found
 
     def linkable(self) -> compiler.Linkable:

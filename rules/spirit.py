@@ -1,5 +1,6 @@
 """Nodes of a Spirit: its manifest, and its WebAssembly modules."""
 
+import json
 from collections.abc import Mapping
 
 from dolbuild import __version__, compiler
@@ -10,6 +11,7 @@ from dolbuild.diagnostics import Diagnostic, DiagnosticError, has_errors, in_fil
 from dolbuild.packages.manifest import SPIRIT_FILE, Manifest
 from dolbuild.packages.package import Package
 from dolbuild.rules.linking import LINK_VERSION, Link, Objects
+from dolbuild.rules.module import interface_name
 from dolbuild.rules.node import Action, Node, Outcome
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest
@@ -65,7 +67,8 @@ def spirit_node(
                 face = table.object(package, module)
                 if artifact != "lib.wasm":
                     _check_main(face, package.modules[module])
-                return compiler.prepare_spirit(face, table.find, __version__, manifest.to_json(), options)
+                interfaces = _interfaces(session, package) if artifact == "lib.wasm" else None
+                return compiler.prepare_spirit(face, table.find, __version__, manifest.to_json(), options, interfaces)
 
             described = {
                 "profile": profile,
@@ -84,6 +87,13 @@ def spirit_node(
     targets = {path: artifact for artifact, path, _ in entries}
     doc = f"links {manifest.name} {manifest.version}"
     return Node(f"spirit:{package.label}", doc, prepare, dependencies, targets, package.shown)
+
+
+def _interfaces(session: Session, package: Package) -> dict[str, object]:
+    """The interfaces of a Spirit's modules, so that others can be compiled against its binary alone."""
+    return {
+        module: session.value(interface_name(package, module), "doli", json.loads) for module in sorted(package.modules)
+    }
 
 
 def _check_main(face: Object, file: str) -> None:

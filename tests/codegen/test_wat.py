@@ -12,6 +12,7 @@ import wasmtime
 
 from dolbuild.codegen.encode import OPCODES, padded, sleb, uleb
 from dolbuild.codegen.wat import print_module
+from dolbuild.runtime.sections import custom_sections
 from tests.support.programs import compile_case, link_face
 from tests.support.workspaces import Workspace
 
@@ -116,3 +117,15 @@ def test_what_is_no_module_is_refused() -> None:
     for data in (b"", b"garbage", wasm[:4], wasm[: len(wasm) // 2], wasm[:20]):
         with pytest.raises(ValueError):
             print_module(data)
+
+
+def test_what_a_library_carries(examples: Workspace) -> None:
+    assert examples.build().status == 0
+    sections = custom_sections((examples.root / "target/spirits/math-lib.wasm").read_bytes())
+    interface = json.loads(sections["dol.interface"])
+    assert set(interface) == {"lib", "arithmetic", "trig"}
+    assert "add" in interface["arithmetic"]["items"]
+    assert json.loads(sections["dol.manifest"])["values"]["name"] == "math-lib"
+    provenance = json.loads(sections["dol.provenance"])
+    assert provenance["tool"].startswith("dolbuild ") and len(provenance["symbols"]) == 64
+    assert str(examples.root) not in repr(sections)
