@@ -22,7 +22,8 @@ _lock = threading.Lock()
 
 
 def deeply(work: Callable[[], T]) -> T:
-    """What *work* gives, computed with room to recurse. Exceptions pass through."""
+    """What *work* gives, computed with room to recurse. Exceptions pass through. Where it is interrupted it is left behind
+    and ends with the process."""
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -37,7 +38,7 @@ def deeply(work: Callable[[], T]) -> T:
         if sys.getrecursionlimit() < FRAMES:
             sys.setrecursionlimit(FRAMES)
         try:
-            thread = threading.Thread(target=run, name="deep")
+            thread = threading.Thread(target=run, name="deep", daemon=True)
             thread.start()
         finally:
             threading.stack_size(before)

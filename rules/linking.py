@@ -7,6 +7,7 @@ from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
 from dolbuild.codegen import object as objects
 from dolbuild.codegen.link import MissingSymbol
+from dolbuild.codegen.names import split_instance
 from dolbuild.codegen.object import Object, Symbol
 from dolbuild.diagnostics import Diagnostic, DiagnosticError
 from dolbuild.packages.package import Package
@@ -130,7 +131,9 @@ class Link:
 
 def _cannot_compile(session: Session, symbol: Symbol, packages: Mapping[str, Package]) -> Diagnostic:
     """What is reached and cannot be compiled yet, at its place."""
-    package = packages[symbol.name.rpartition("/")[0]]
+    package = packages.get(split_instance(symbol.name)[0].rpartition("/")[0])
+    if package is None:
+        return Diagnostic("E0901", str(symbol.value))
     file = symbol.file.partition("/")[2]
     line = symbol.lines[0][1]
     text = ""
@@ -141,5 +144,5 @@ def _cannot_compile(session: Session, symbol: Symbol, packages: Mapping[str, Pac
     indent = len(text) - len(text.lstrip())
     shown = f"{package.shown}/{file}" if package.shown else file
     place = Place(shown, line, indent + 1, line, len(text) + 1)
-    message = f"{symbol.value} cannot be compiled: engines refuse it"
+    message = str(symbol.value)
     return Diagnostic("E0901", message, place, text, rooted=True)

@@ -21,7 +21,7 @@ from dolbuild.analysis.targets import (
     TypeTarget,
     VariantTarget,
 )
-from dolbuild.analysis.unify import has_variable, known, resolve, unify
+from dolbuild.analysis.unify import has_variable, known, mentions, resolve, unify
 from dolbuild.analysis.world import Item, substitute
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
@@ -129,6 +129,7 @@ class Calls(Targets):
                 self.must_be_known(node, type_, message)
         if signature.scope == SURFACE:
             return self.operation_call(node, signature, instance, receiver, arguments, (*outer_types, *own))
+        self.check_owner(node, instance.result, signature.owner)
         if signature.symbol.endswith(CONSTRUCTOR):
             names = [parameter.name for parameter in instance.parameters]
             return v.MakeGene(instance.result, node.start, dict(zip(names, arguments, strict=True)))
@@ -209,6 +210,19 @@ class Calls(Targets):
         type_ = resolve(type_)
         if not isinstance(type_, ty.Variable) and type_ not in (*PARSED, ty.UNKNOWN):
             self.context.report(node, "E0302", f"text cannot be parsed as {show(type_)}", "numbers and Bool can be")
+
+    def check_owner(self, node: t.Node, result: ty.Type, owner: ty.Type | None) -> None:
+        """Look at the bounds of a gene's type parameters where one is made or its functions are called."""
+        for type_ in (resolve(result), None if owner is None else resolve(owner)):
+            gene = self.declarations.gene(type_) if isinstance(type_, ty.Named) else None
+            if gene is None or gene.scope == SURFACE or not isinstance(type_, ty.Named):
+                continue
+            by_name = gene.by_name(type_)
+            for generic, argument in zip(gene.generics, type_.arguments, strict=False):
+                if not isinstance(resolve(argument), ty.GenericOf):
+                    bounds = tuple(substitute(bound, by_name) for bound in generic.bounds)
+                    self.check_bounds(node, Generic(generic.name, bounds), argument)
+            return
 
     def check_bounds(self, node: t.Node, generic: Generic, type_: ty.Type) -> None:
         """Report a type argument that does not implement what its parameter asks for."""
@@ -435,10 +449,26 @@ class Calls(Targets):
         instance = signature.replaced(by_name)
         if signature.effectful:
             self.effect(node, f"`{signature.name}`", "E0401")
+        self.must_be_callable(node, trait, signature, receiver)
         arguments = self.arguments(node, signature.name, instance.parameters)
         outer = (*(trait.arguments if isinstance(trait, ty.Named) else ()), receiver.type)
         arguments = self.with_defaults(node, signature.symbol, (*outer, *own), instance.parameters, arguments)
         return v.CallTrait(instance.result, node.start, trait, signature.name, receiver, arguments, own)
+
+    def must_be_callable(self, node: t.Call, trait: ty.Type, signature: Signature, receiver: v.Value) -> None:
+        """Report a function that cannot be called where only the trait of a value is known: it has type parameters of its
+        own, or takes or gives another value of the same type."""
+        described = self.declarations.trait(trait)
+        if described is None or self.declarations.trait(receiver.type) is None:
+            return
+        declared = described.functions[signature.name]
+        itself = any(mentions(kind, "Self") for kind in (declared.result, *(p.type for p in declared.parameters)))
+        if not declared.generics and not itself:
+            return
+        why = "speaks of `Self`" if itself else "has type parameters of its own"
+        message = f"`{signature.name}` {why}, so it cannot be called on a value of which only {show(trait)} is known"
+        hint = f"take the value as a type parameter: `<T: {known(trait)}>`"
+        self.context.report(node, "E0302", message, hint)
 
     def call_free(
         self, node: t.Call, signature: Signature, receiver: v.Value, expected: ty.Type | None

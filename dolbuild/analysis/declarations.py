@@ -276,6 +276,14 @@ class Declarations:
             trait = trait if isinstance(trait, ty.Named) else None
             prefix = implementation_prefix(scope, target, trait)
             functions = self._functions(value["functions"], prefix, scope, names, target)
+            described = self.trait(trait) if trait is not None else None
+            if described is not None:  # the trait says which of them have an instance
+                functions = {
+                    name: replace(f, takes_self=True)
+                    if name in described.functions and described.functions[name].takes_self
+                    else f
+                    for name, f in functions.items()
+                }
             yield Implementation(generics, trait, target, functions, prefix)
         for name, inner in interface["modules"].items():
             yield from self._implementations(Scope(scope.module, (*scope.inner, name)), inner)
@@ -287,8 +295,20 @@ class Declarations:
         for module in sorted(self.world.interfaces):
             for implementation in self.implementations(module):
                 by_name: dict[str, ty.Type] = {g.name: ty.Variable() for g in implementation.generics}
-                if _fits(substitute(implementation.target, by_name), type_):
+                if _fits(substitute(implementation.target, by_name), type_) and self._within(implementation, by_name):
                     yield implementation, by_name
+
+    def _within(self, implementation: Implementation, by_name: Mapping[str, ty.Type]) -> bool:
+        """Whether types satisfy the bounds of an implementation's type parameters."""
+        for generic in implementation.generics:
+            given = resolve(by_name[generic.name])
+            if isinstance(given, ty.GenericOf | ty.Variable):
+                continue  # whoever puts a type there is asked for it
+            for bound in generic.bounds:
+                wanted = substitute(bound, by_name)
+                if isinstance(wanted, ty.Named) and not self.implements(given, wanted):
+                    return False
+        return True
 
     def implements(self, type_: ty.Type, trait: ty.Named) -> bool:
         """Whether a type implements a trait (or is one that extends it)."""

@@ -78,6 +78,7 @@ class Making(Matching):
             self.context.report(node.type, "E0306", f"`{gene.name}` needs {names}")
         for argument in type_.arguments:
             self.must_be_known(node, argument, f"nothing here says what the types of this `{gene.name}` are")
+        self.check_owner(node, type_, None)
         return v.MakeGene(type_, node.start, {name: given.get(name) for name in gene.fields})
 
     def closure(self, node: t.Closure, expected: ty.Type | None) -> v.Value:

@@ -57,14 +57,16 @@ class Members:
         owner: ty.Type | None = None,
         effectful: bool | None = None,
         host: bool = True,
+        instance: bool = False,
     ) -> None:
-        """One function. *owner* is the type that it is a member of; *host*: without a body, the host has it."""
+        """One function. *owner* is the type that it is a member of; *host*: without a body, the host has it; *instance*: it
+        has a ``this`` whether it mentions it or not."""
         context = self.context
         place = Span(item.name_start, item.name_start + len(item.name))
         generics = self.generics(item.generics, outer)
         names = frozenset(g.name for g in generics) | ({"Self"} if owner is not None else frozenset())
         itself = {"Self": owner} if owner is not None else {}
-        this = owner if owner is not None and interface.is_instance(item) else None
+        this = owner if owner is not None and (instance or interface.is_instance(item)) else None
         context.function = f"`{item.name}`"
         parameters = self.parameters(item, names, itself, this)
         result: ty.Type = ty.VOID
@@ -263,14 +265,30 @@ class Members:
         for member in item.members:
             if isinstance(member, t.Function):
                 given[member.name] = member
-                self.function(member, f"{prefix}.{member.name}", outer=generics, owner=target)
+                asked = trait.functions.get(member.name) if trait is not None else None
+                instance = asked is not None and asked.takes_self
+                name = f"{prefix}.{member.name}"
+                self.function(member, name, outer=generics, owner=target, instance=instance)
             elif not isinstance(member, t.Exegesis | t.Law | t.Constraint):
                 self.context.report(member, "E0112", "an implementation holds functions")
         if trait is not None and isinstance(trait_type, ty.Named):
             generic_names = tuple(generic.name for generic in generics)
             described = v.Implementation(generic_names, trait_type, target, prefix, tuple(given))
             self.module.implementations.append(described)
+            self.is_first(item, target, trait_type, scope)
             self.conforms(item, given, target, trait_type, scope)
+
+    def is_first(self, item: t.Impl, target: ty.Type, trait_type: ty.Named, scope: Scope) -> None:
+        """Report a second implementation of a trait for the same type, wherever the first one stands."""
+        same = [
+            implementation
+            for module in sorted(self.declarations.world.interfaces)
+            for implementation in self.declarations.implementations(module)
+            if implementation.trait == trait_type and implementation.target == target
+        ]
+        if len(same) > 1 and item.trait is not None:
+            message = f"`{known(trait_type)}` is implemented for `{known(target)}` more than once"
+            self.context.report(item.trait, "E0322", message, "keep one of the implementations")
 
     def conforms(
         self, item: t.Impl, given: dict[str, t.Function], target: ty.Type, trait_type: ty.Named, scope: Scope
@@ -316,7 +334,7 @@ class Members:
 
     def constant_value(self, item: t.Const | t.Variable, type_: ty.Type | None, lookup: constant.Lookup) -> object:
         """The value of a constant, or the first value of a variable. Raises `NotConstant`."""
-        body = Body(self.context, self.declarations, ty.UNKNOWN)
+        body = Body(self.context, self.declarations, ty.UNKNOWN, effectful=isinstance(item, t.Variable))
         typed = body.check(item.value, type_) if type_ is not None else body.infer(item.value)
         body.settle()
         return constant.evaluate(typed, lookup)

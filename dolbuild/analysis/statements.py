@@ -171,8 +171,22 @@ class Body(Making):
             return self.arguments_of(node)
         if isinstance(resolve(receiver.type), ty.TupleOf | ty.RecordOf):
             return self.unchangeable(node, "tuples and records are values: make a new one")
+        kept: list[v.Value] = []
+        receiver = self.kept(node, receiver, kept)
         value = self.assigned(node, v.GetField(type_, target.start, receiver, target.name))
-        return v.SetField(ty.VOID, node.start, receiver, target.name, value)
+        return self.behind(kept, v.SetField(ty.VOID, node.start, receiver, target.name, value))
+
+    def kept(self, node: t.Assign, value: v.Value, kept: list[v.Value]) -> v.Value:
+        """A part of the place of a compound assignment, computed once: what is no variable or literal is put into one."""
+        if not node.operator or isinstance(value, v.GetLocal | v.Literal):
+            return value
+        local = v.Local(".place", value.type, False)
+        kept.append(v.SetLocal(ty.VOID, value.start, local, value, True))
+        return v.GetLocal(value.type, value.start, local)
+
+    @staticmethod
+    def behind(kept: list[v.Value], value: v.Value) -> v.Value:
+        return v.Sequence(ty.VOID, value.start, [*kept, value]) if kept else value
 
     def arguments_of(self, node: t.Assign) -> v.Value:
         self.infer(node.value)
@@ -184,8 +198,11 @@ class Body(Making):
             return self.arguments_of(node)
         if resolve(current.value.type) == ty.STRING:
             return self.unchangeable(node, "a String cannot be changed", "make a new one")
-        value = self.assigned(node, current)
-        return v.SetIndex(ty.VOID, node.start, current.value, current.index, value)
+        kept: list[v.Value] = []
+        items = self.kept(node, current.value, kept)
+        index = self.kept(node, current.index, kept)
+        value = self.assigned(node, v.GetIndex(current.type, current.start, items, index))
+        return self.behind(kept, v.SetIndex(ty.VOID, node.start, items, index, value))
 
     def declare(self, node: t.Declare) -> v.Value:
         if node.type is not None:

@@ -145,6 +145,9 @@ def widens(source: Type, target: Type) -> bool:
     """Whether every value of *source* is one of *target*, so that it may become one without ``as``."""
     if source in INTEGERS and target in INTEGERS:
         return INTEGERS[target].low <= INTEGERS[source].low and INTEGERS[source].high <= INTEGERS[target].high
+    if source in INTEGERS and target in FLOATS:
+        kind = INTEGERS[source]
+        return kind.bits - kind.signed <= (24 if target == FLOAT32 else 53)
     return source == FLOAT32 and target == FLOAT64
 
 

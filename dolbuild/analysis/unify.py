@@ -44,6 +44,24 @@ def has_variable(type_: ty.Type) -> bool:
             return False
 
 
+def mentions(type_: ty.Type, generic: str) -> bool:
+    """Whether a type parameter occurs in a type."""
+    type_ = resolve(type_)
+    match type_:
+        case ty.GenericOf(name):
+            return name == generic
+        case ty.Named(_, arguments):
+            return any(mentions(a, generic) for a in arguments)
+        case ty.TupleOf(items):
+            return any(mentions(a, generic) for a in items)
+        case ty.RecordOf(fields):
+            return any(mentions(field, generic) for _, field in fields)
+        case ty.FunctionOf(parameters, result):
+            return mentions(result, generic) or any(mentions(a, generic) for a in parameters)
+        case _:
+            return False
+
+
 def unify(left: ty.Type, right: ty.Type) -> bool:
     """Make two types the same by binding variables; False where that cannot be. What was bound on the way
     stays bound: the caller reports an error then, and goes on with `UNKNOWN`."""

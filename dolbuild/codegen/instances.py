@@ -32,6 +32,9 @@ IMPLEMENTATIONS = "#implementations"
 
 Find = Callable[[str], Symbol | None]
 
+LONGEST_NAME = 4000
+"""Characters of the longest symbol that is made; only types that grow without end make longer ones."""
+
 SHOWN_FILE = "derived"
 """The file of what no source stands behind."""
 
@@ -149,6 +152,12 @@ class Instances:
         if name.endswith(THUNK):
             return (unit, SHOWN_FILE) if self.thunk(unit, name) else (None, "")
         base, types = split_instance(name)
+        if len(name) > LONGEST_NAME * (2 if base.startswith("@dol/") else 1):
+            what = f"`{base.rpartition('.')[2]}` is needed for ever larger types, so it cannot be compiled"
+            source = found if found is not None else self.ask(base)
+            line = source.value[0][3] if source is not None and source.kind == "template" else 0
+            unit.unsupported[name] = (line, what)
+            return unit, source.file if source is not None else SHOWN_FILE
         if base.startswith(DERIVED + "/"):
             kind = base[len(DERIVED) + 1 :]
             environment = self.environment(checked=False)

@@ -18,7 +18,7 @@ from dolbuild.codegen.object import Symbol, code_symbol, function_symbol, parse_
 from dolbuild.codegen.roots import insert_roots
 
 PAGE = 65536
-STACK_TOP = 1 << 20
+STACK_TOP = 1 << 22
 """Where the shadow stack begins; it grows down to 0."""
 
 DATA_START = 16

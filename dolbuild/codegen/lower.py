@@ -33,7 +33,10 @@ def lower_function(unit: Unit, environment: Environment, function: v.Function) -
         lowered = Lowering(unit, environment, function, found).run(function.body)
         for made in (*unit.functions[before:], lowered):
             if len(made.locals) > MAX_LOCALS or len(made.parameters) > MAX_PARAMETERS:
-                raise Unsupported(function.start, f"a function of {len(made.locals)} parameters and variables")
+                raise Unsupported(
+                    function.start,
+                    f"a function of {len(made.locals)} parameters and variables cannot be compiled: engines refuse it",
+                )
         unit.functions.append(lowered)
     except Unsupported as problem:
         del unit.functions[before:]

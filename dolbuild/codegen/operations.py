@@ -357,6 +357,8 @@ def hashed(f: Frame, type_: ty.Type, code: Code) -> Code:
         return f.runtime("hashes.narrow", (code,), (I32,), -1)
     if not kinds:
         return sequence((code, constant(0)))
+    if isinstance(type_, ty.FunctionOf):
+        return f.runtime("hashes.narrow", (code,), (I32,), -1)  # objects do not move
     return f.derived("hash", type_, (code,), (I32,))
 
 

@@ -62,7 +62,7 @@ class LineTable:
     """Places by module offset; made by `dolbuild.codegen.link`, described in ``docs/wasm.md``."""
 
     offsets: list[int]
-    places: list[tuple[str, int]]
+    places: list[tuple[str, int] | None]
 
     @staticmethod
     def read(data: bytes) -> "LineTable":
@@ -74,7 +74,7 @@ class LineTable:
             files.append(file)
         functions, at = read_uleb(data, at)
         offsets: list[int] = []
-        places: list[tuple[str, int]] = []
+        places: list[tuple[str, int] | None] = []
         start = 0
         for _ in range(functions):
             step, at = read_uleb(data, at)
@@ -82,6 +82,9 @@ class LineTable:
             marks, at = read_uleb(data, at)
             start += step
             offset, line = start, 0
+            if marks == 0:  # a function that no source stands behind
+                offsets.append(start)
+                places.append(None)
             for _ in range(marks):
                 step, at = read_uleb(data, at)
                 change, at = read_sleb(data, at)

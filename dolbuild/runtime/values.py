@@ -191,7 +191,9 @@ def show_value(kind: TypeValue, value: Any, *, inside: bool = False) -> str:
         return _show_float(repr(value))
     if inside and kind == "String":
         return '"' + str(value).translate(_ESCAPES) + '"'
-    return f"'{value}'" if inside and kind == "Char" else str(value)
+    if inside and kind == "Char":
+        return "'" + (value if value == '"' else str(value).translate(_ESCAPES).replace("'", "\\'")) + "'"
+    return str(value)
 
 
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"})

@@ -74,7 +74,7 @@ def test_the_shadow_stack_is_left_as_it_was_found(options: compiler.Options) -> 
     instance = made.instantiate()
     before = variable(instance, "STACK")
     instance.call(made.exports[0], [0, 100])
-    assert variable(instance, "STACK") == before == 1 << 20
+    assert variable(instance, "STACK") == before == 1 << 22
 
 
 @PROFILES

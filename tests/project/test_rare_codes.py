@@ -88,3 +88,16 @@ def test_a_symbol_that_no_object_has(tmp_path: Path) -> None:
     assert render(raised.value.diagnostics[0]) == (
         "error[E0802]: the symbol `@acme/a/lib.gone` is in no object; `@acme/a/lib.one` refers to it\n"
     )
+
+
+def test_a_function_that_calls_itself_with_ever_larger_types(tmp_path: Path) -> None:
+    place = Workspace(tmp_path, tmp_path / "home")
+    source = (
+        "fun grow<T>(n: Int64, x: T) -> Int64 {\n    if n == 0 { return 0 }\n    return grow(n - 1, [x])\n}\n"
+        "pub fun start() -> Int64 { return grow(3, 1) }\n"
+    )
+    place.write({"dolbuild.toml": SETTINGS, "a/Spirit.dol": spirit("a"), "a/src/lib.dol": source})
+    ran = place.command("build")
+    assert ran.status == 1
+    assert "error[E0901]: `grow` is needed for ever larger types, so it cannot be compiled" in ran.err
+    assert "--> a/src/lib.dol:1:1" in ran.err
