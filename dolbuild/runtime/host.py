@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from dolbuild.runtime.capabilities import Capabilities, Denied
-from dolbuild.runtime.sockets import TIMED_OUT, Listener
+from dolbuild.runtime.sockets import NUMBERS, TIMED_OUT, Listener
+from dolbuild.runtime.values import text_bytes
 
 if TYPE_CHECKING:
     from dolbuild.runtime.instance import Instance
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 FAILED = -1
 _MODES = {0: "rb", 1: "wb", 2: "ab"}
 FIRST_STREAM = 3
-LISTENERS = 1 << 20
-"""Connections of a listener are numbered from the listener's number times this."""
+MOST_LISTENERS = (1 << 31) // NUMBERS - 1
+"""Connections of a listener are numbered from the listener's number times `NUMBERS`, and the numbers are Int32."""
 
 
 class Host:
@@ -47,8 +48,6 @@ class Host:
 
     def text(self, address: int) -> bytes:
         """The bytes of a String."""
-        from dolbuild.runtime.values import text_bytes
-
         assert self.instance is not None
         return text_bytes(self.instance, address)
 
@@ -105,6 +104,7 @@ class Host:
             http + "next": self.next,
             http + "send": self.send,
             http + "close": self.close_connection,
+            http + "linger": lambda connection: self.close_connection(connection, linger=True),
             http + "close_listener": self.close_listener,
             http + "last_error": self.last_error,
         }
@@ -183,8 +183,10 @@ class Host:
 
     def listen(self, port: int) -> int:
         self.capabilities.network()
-        number = len(self.listeners) + 1
-        self.listeners[number] = Listener(port & 0xFFFF, number * LISTENERS)
+        number = next((n for n in range(1, MOST_LISTENERS + 1) if n not in self.listeners), None)
+        if number is None:
+            raise ValueError("too many listeners are open")
+        self.listeners[number] = Listener(port & 0xFFFF, number * NUMBERS)
         return number
 
     def listener(self, number: int) -> Listener:
@@ -202,13 +204,13 @@ class Host:
         return connection << 32 | len(data)
 
     def send(self, connection: int, text: int) -> int:
-        listener = self.listeners.get(connection // LISTENERS)
+        listener = self.listeners.get(connection // NUMBERS)
         return 0 if listener is not None and listener.send(connection, self.text(text)) else FAILED
 
-    def close_connection(self, connection: int) -> int:
-        listener = self.listeners.get(connection // LISTENERS)
+    def close_connection(self, connection: int, linger: bool = False) -> int:
+        listener = self.listeners.get(connection // NUMBERS)
         if listener is not None:
-            listener.close(connection)
+            listener.close(connection, linger=linger)
         return 0
 
     def close_listener(self, number: int) -> int:

@@ -1,13 +1,17 @@
 """An instance of a built module in wasmtime: calls with DOL values, traps with places."""
 
 import atexit
+import ctypes
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import wasmtime
+import wasmtime._bindings as bindings
 
+from dolbuild.deep import deeply
 from dolbuild.runtime.capabilities import Capabilities
 from dolbuild.runtime.host import Host
 from dolbuild.runtime.sections import LineTable, custom_sections
@@ -16,9 +20,13 @@ from dolbuild.runtime.values import lift, lower, read_text
 STACK, STRESS = "dol.memory.STACK", "dol.memory.STRESS"
 """Exported variables of the runtime: the shadow stack, and whether to collect at every allocation."""
 
+SMALL_WASM_STACK = 2 * 1024 * 1024 - 65536
+WASM_STACK = 64 * 1024 * 1024
+"""Bytes of stack for WebAssembly; calls run in a thread that has more (`dolbuild.deep`)."""
+
 RUNTIME_PREFIX = "@dol/"
 
-_NATIVE = {
+NATIVE = {
     "unreachable": "reached code that cannot be reached",
     "call stack exhausted": "the call stack is exhausted: a recursion has no end, or is too deep",
     "integer divide by zero": "division by zero",
@@ -48,7 +56,13 @@ class Trapped(Exception):
 
 @lru_cache(maxsize=1)
 def _engine() -> wasmtime.Engine:
-    return wasmtime.Engine()
+    config = wasmtime.Config()
+    # Wasmtime wants its stack for asynchronous calls, which are not used here, to be as large; only its C API can say so.
+    enlarge = getattr(bindings, "wasmtime_config_async_stack_size_set", None)
+    if enlarge is not None:
+        enlarge(config.ptr(), WASM_STACK)
+    config.max_wasm_stack = WASM_STACK if enlarge is not None else SMALL_WASM_STACK
+    return wasmtime.Engine(config)
 
 
 atexit.register(_engine.cache_clear)  # wasmtime cannot be taken down while Python itself is
@@ -79,6 +93,15 @@ class Program:
         return Instance(self, host or Host(Capabilities()))
 
 
+def _boxed(function: Callable[..., int], type_: wasmtime.FuncType) -> Callable[..., Any]:
+    """A host's function whose result says of which type it is; wasmtime takes twice as long to find that out."""
+    results = type_.results
+    if not results:
+        return function
+    box = wasmtime.Val.i64 if results[0] == wasmtime.ValType.i64() else wasmtime.Val.i32
+    return lambda *arguments: box(function(*arguments))
+
+
 class Instance:
     """One instance with its memory."""
 
@@ -86,6 +109,7 @@ class Instance:
         self.program = program
         self.host = host
         host.instance = self
+        self._base = self._length = 0
         self.store = wasmtime.Store(_engine())
         given = host.functions()
         imports: list[Any] = []
@@ -94,7 +118,7 @@ class Instance:
             type_ = wanted.type
             if name not in given or not isinstance(type_, wasmtime.FuncType):
                 raise Trapped(f"the host has no function {name}", ())
-            imports.append(wasmtime.Func(self.store, type_, host.guarded(given[name])))
+            imports.append(wasmtime.Func(self.store, type_, _boxed(host.guarded(given[name]), type_)))
         try:
             self.exports = wasmtime.Instance(self.store, program.module, imports).exports(self.store)
         except wasmtime.Trap as trap:
@@ -102,16 +126,28 @@ class Instance:
 
     # -- memory -----------------------------------------------------------------------------------
 
+    @cached_property
     def _memory(self) -> wasmtime.Memory:
         memory = self.exports["memory"]
         assert isinstance(memory, wasmtime.Memory)
         return memory
 
+    def _place(self, address: int, size: int) -> int:
+        """Where some bytes of the memory are, until it grows. (`wasmtime.Memory.read` and `write` make a type for each
+        size.)"""
+        length = self._memory.data_len(self.store)
+        if length != self._length:
+            self._length = length
+            self._base = ctypes.addressof(self._memory.data_ptr(self.store).contents)
+        if address < 0 or size < 0 or address + size > length:
+            raise IndexError("outside of the memory")
+        return self._base + address
+
     def read(self, address: int, size: int) -> bytes:
-        return bytes(self._memory().read(self.store, address, address + size))
+        return ctypes.string_at(self._place(address, size), size)
 
     def write(self, address: int, data: bytes) -> None:
-        self._memory().write(self.store, data, address)
+        ctypes.memmove(self._place(address, len(data)), data, len(data))
 
     def hold(self, address: int) -> None:
         """Keep an object from being collected until the call that is being prepared has ended: note it on the shadow
@@ -142,7 +178,7 @@ class Instance:
         function = self.exports[name]
         assert isinstance(function, wasmtime.Func)
         try:
-            return function(self.store, *arguments)
+            return deeply(lambda: function(self.store, *arguments))
         except wasmtime.Trap as trap:
             raise self._trapped(trap) from None
         except wasmtime.WasmtimeError as error:
@@ -166,7 +202,7 @@ class Instance:
         message = self._message()
         if message is None:
             text = trap.message
-            message = next((shown for known, shown in _NATIVE.items() if known in text), text.split("\n")[-1])
+            message = next((shown for known, shown in NATIVE.items() if known in text), text.split("\n")[-1])
         lines = self.program.sections.get("dol.lines")
         table = LineTable.read(lines) if lines is not None else None
         frames: list[Frame] = []

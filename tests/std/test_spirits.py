@@ -1,7 +1,7 @@
 """The tests of the standard Spirits, which are written in DOL: `dolbuild/std/*/tests/*.dol`."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ FILES = [
 ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def standard_spirits(profile: str) -> Built:
     """The runtime and the standard Spirits with their tests, compiled once."""
     packages, requires = {RUNTIME: sources("runtime")}, {}
@@ -38,14 +38,19 @@ def sources(name: str) -> dict[str, tuple[str, bytes]]:
     return {module: (file, (folder / file).read_bytes()) for module, file in (modules_of(folder) | tests).items()}
 
 
-def failures(profile: str, file: str, *, stress: bool) -> Iterator[str]:
-    """What the tests of a file that do not pass say."""
+@cache
+def linked(profile: str, file: str) -> Program:
     built = standard_spirits(profile)
     name, _, stem = file.partition("/")
     object_ = built.objects[f"@univrs/{name}/tests:{stem}"]
-    assert object_.tests
-    program = Program(compiler.finish(compiler.prepare_tests(object_, built.symbols.get, "test", PROFILES[profile])))
-    for index, test in enumerate(object_.tests):
+    return Program(compiler.finish(compiler.prepare_tests(object_, built.symbols.get, "test", PROFILES[profile])))
+
+
+def failures(profile: str, file: str, *, stress: bool) -> Iterator[str]:
+    """What the tests of a file that do not pass say."""
+    program = linked(profile, file)
+    assert program.tests
+    for index, test in enumerate(program.tests):
         instance = program.instantiate()
         if stress:
             instance.stress()
