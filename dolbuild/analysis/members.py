@@ -288,7 +288,7 @@ class Members:
         ]
         if len(same) > 1 and item.trait is not None:
             message = f"`{known(trait_type)}` is implemented for `{known(target)}` more than once"
-            self.context.report(item.trait, "E0322", message, "keep one of the implementations")
+            self.context.report(item.trait, "E0325", message, "keep one of the implementations")
 
     def conforms(
         self, item: t.Impl, given: dict[str, t.Function], target: ty.Type, trait_type: ty.Named, scope: Scope
