@@ -105,6 +105,8 @@ class Report:
         counts = self.counts
         total = sum(counts.values()) + len(self.skipped)
         if total == 0 and not self.failed:
+            if any(name.startswith("manifest:") for name in self.session.plan.nodes):
+                return "nothing to do: this workspace has nothing of this kind"
             return "nothing to do: there is nothing in this workspace yet"
         nodes = f"{total} node{'' if total == 1 else 's'}"
         if total == counts[Status.UP_TO_DATE] and not self.failed:

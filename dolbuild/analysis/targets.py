@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.context import did_you_mean
-from dolbuild.analysis.declarations import SURFACE, Gene, Parameter, Signature
+from dolbuild.analysis.declarations import SURFACE, Gene, Parameter, Signature, Variant
 from dolbuild.analysis.operators import Operators
 from dolbuild.analysis.resolution import Unresolved
 from dolbuild.analysis.surface import surface
 from dolbuild.analysis.unify import resolve, unify
-from dolbuild.analysis.world import Found, Item, Missing, Scope, may_see
+from dolbuild.analysis.world import Found, Item, Missing, Scope, may_see, substitute
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
 from dolbuild.syntax.tree import Visibility
@@ -280,6 +280,9 @@ class Targets(Operators):
         gene = self.declarations.gene(type_)
         assert gene is not None and gene.variants is not None
         declared = gene.variants[variant]
+        wanted = resolve(expected) if expected is not None else None
+        if isinstance(wanted, ty.FunctionOf) and len(wanted.parameters) == len(declared.payload) > 0:
+            return self.variant_function(node, type_, gene, declared)
         if declared.payload:
             shown = ", ".join(f"{name}: {kind}" if name else str(kind) for name, kind in declared.payload)
             return self.wrong(node, "E0306", f"`{variant}` has a payload: ({shown})")
@@ -289,6 +292,19 @@ class Targets(Operators):
             for argument in type_.arguments:
                 self.must_be_known(node, argument, f"nothing here says what this `{variant}` could hold")
         return v.MakeVariant(type_, node.start, variant, [])
+
+    def variant_function(self, node: t.Node, type_: ty.Named, gene: Gene, variant: Variant) -> v.Value:
+        """A variant where a function is expected: the function that makes it."""
+        by_name = gene.by_name(type_)
+        parameters = [
+            v.Local(name or f"part{index}", substitute(kind, by_name), False)
+            for index, (name, kind) in enumerate(variant.payload)
+        ]
+        made = v.MakeVariant(
+            type_, node.start, variant.name, [v.GetLocal(local.type, node.start, local) for local in parameters]
+        )
+        signature = ty.FunctionOf(tuple(local.type for local in parameters), type_)
+        return v.Closure(signature, node.start, parameters, made)
 
     def try_unify(self, type_: ty.Type, expected: ty.Type) -> None:
         """Take from *expected* what it says of *type_*, where both are of one kind."""
