@@ -23,6 +23,8 @@ class _Constructor:
     name: str
     types: tuple[ty.Type, ...]
     fields: tuple[str, ...] = ()
+    interval: tuple[int, int] | None = None
+    """The numbers that it stands for, first and last: those between which no pattern makes a difference."""
 
     def show(self, parts: Sequence[str]) -> str:
         if self.name == "[..]":
@@ -54,7 +56,7 @@ def _expand(row: Row) -> list[Row]:
 def _missing(declarations: Declarations, rows: list[Row], types: tuple[ty.Type, ...]) -> list[str] | None:
     if not types:
         return None if rows else []
-    constructors = _lengths(types[0], rows) or _constructors(declarations, types[0])
+    constructors = _lengths(types[0], rows) or _intervals(types[0], rows) or _constructors(declarations, types[0])
     used = {_name(row[0]) for row in rows} - {None}
     if constructors is None or not used:
         default = [inner for row in rows if _takes_all(row[0]) for inner in _expand(row[1:])]
@@ -80,6 +82,46 @@ def _lengths(type_: ty.Type, rows: list[Row]) -> list[_Constructor] | None:
         return None
     longest = max(len(pattern.items) for pattern in patterns)
     return [_Constructor("[]" if n <= longest else "[..]", (item,) * n) for n in range(longest + 2)]
+
+
+def _intervals(type_: ty.Type, rows: list[Row]) -> list[_Constructor] | None:
+    """The constructors of an integer or Char: the intervals into which the patterns cut all of them."""
+    type_ = resolve(type_)
+    asked = [interval for row in rows if (interval := _interval_of(row[0])) is not None]
+    if not asked or (type_ not in ty.INTEGERS and type_ != ty.CHAR):
+        return None
+    kind = ty.INTEGERS.get(type_)
+    domain = [(kind.low, kind.high)] if kind is not None else [(0, 0xD7FF), (0xE000, 0x10FFFF)]
+    cuts = {cut for low, high in asked for cut in (low, high + 1)}
+    found: list[_Constructor] = []
+    for first, last in domain:
+        starts = [first, *sorted(cut for cut in cuts if first < cut <= last)]
+        for start, following in zip(starts, [*starts[1:], last + 1], strict=True):
+            found.append(_Constructor(_show_interval(type_, start, following - 1), (), (), (start, following - 1)))
+    return found
+
+
+def _interval_of(pattern: v.Pattern) -> tuple[int, int] | None:
+    """The numbers that a literal or a range takes."""
+    match pattern:
+        case v.LiteralPattern(value=v.Literal(value=int() as value)) if not isinstance(value, bool):
+            return value, value
+        case v.RangePattern(
+            low=v.Literal(value=int() as low), high=v.Literal(value=int() as high), inclusive=inclusive
+        ):
+            return low, high if inclusive else high - 1
+        case _:
+            return None
+
+
+def _show_interval(type_: ty.Type, low: int, high: int) -> str:
+    """A number of an interval, as a pattern would name it; of one without bound just ``_``."""
+    kind = ty.INTEGERS.get(type_)
+    if low == high:
+        return f"'{chr(low)}'" if kind is None and chr(low).isprintable() else str(low)
+    if kind is None or low == kind.low or high == kind.high:
+        return "_"
+    return f"{low}..={high}"
 
 
 def _constructors(declarations: Declarations, type_: ty.Type) -> list[_Constructor] | None:
@@ -121,6 +163,8 @@ def _name(pattern: v.Pattern) -> str | None:
             return "{}"
         case v.ListPattern():
             return "[]"
+        case _ if _interval_of(pattern) is not None:
+            return "#"
         case _:
             return None
 
@@ -147,6 +191,10 @@ def _specialise(row: Row, constructor: _Constructor) -> list[Row]:
                 return []
             between = anything[len(items) :]
             return [(*items[:at], *between, *items[at:], *rest)]
+        case v.LiteralPattern() | v.RangePattern() if constructor.interval is not None:
+            taken = _interval_of(pattern)
+            low, high = constructor.interval
+            return [rest] if taken is not None and taken[0] <= low and high <= taken[1] else []
         case v.LiteralPattern():
             return [rest] if _name(pattern) == constructor.name else []
         case _:

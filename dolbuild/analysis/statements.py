@@ -130,7 +130,10 @@ class Body(Making):
             return v.SetGlobal(ty.VOID, node.start, target.item.symbol, self.assigned(node, current))
         if target is not None and not isinstance(target, Failed):
             kind = "type" if isinstance(target, TypeTarget) else type(target).__name__.removesuffix("Target").lower()
-            return self.unchangeable(node, f"`{name}` is a {kind} and cannot be changed")
+            value = self.infer(node.value)
+            hint = f"declare a variable of that name: `var {name} = ...`"
+            self.wrong(node.target, "E0308", f"`{name}` is a {kind} and cannot be changed", hint)
+            return self.bind(node, name, value, mutable=True)  # so that its uses are not reported, too
         if node.operator:
             self.unknown_name(node.target, name)
             return self.unknown(node)
