@@ -235,7 +235,8 @@ class Body(Making):
 
     def check(self, node: t.Node, expected: ty.Type) -> v.Value:
         wanted = resolve(expected)
-        if self.is_json(wanted) and isinstance(node, JSON_LITERALS):
+        negative = isinstance(node, t.Unary) and node.operator == "-" and isinstance(node.operand, t.Integer | t.Float)
+        if self.is_json(wanted) and (negative or isinstance(node, JSON_LITERALS)):
             return v.MakeJson(wanted, node.start, self.json_literal(node, wanted))
         match node:
             case t.Integer() | t.Float() | t.Unary(operator="-", operand=t.Integer() | t.Float()):

@@ -39,9 +39,10 @@ def sections(page: str) -> Iterator[Section]:
         yield Section(found[1], found[2], files, console[1].split(), console[2])
 
 
-def run(section: Section, folder: Path) -> str:
-    """The diagnostics that the section's command shows."""
-    workspace = Workspace(folder / "work", folder / "home")
+def run(section: Section, folder: Path, home: Path) -> str:
+    """The diagnostics that the section's command shows. Sections may share a *home*, so that the runtime is compiled
+    once."""
+    workspace = Workspace(folder / "work", home)
     workspace.root.mkdir()
     defaults = {"dolbuild.toml": 'organisation = "acme"\nmembers = ["*"]\n'}
     if not any(name.startswith("example/") and name.endswith("Spirit.dol") for name in section.files):
@@ -68,9 +69,10 @@ def run(section: Section, folder: Path) -> str:
 
 def update() -> None:
     page = PAGE.read_text("utf-8")
+    home = tempfile.TemporaryDirectory()
     for section in sections(page):
         with tempfile.TemporaryDirectory() as folder:
-            shown = run(section, Path(folder))
+            shown = run(section, Path(folder), Path(home.name))
         if f"[{section.code}]" not in shown:
             sys.stderr.write(f"{section.code} does not show itself:\n{shown}\n")
         start = page.index(f"### {section.code} ")
@@ -78,6 +80,7 @@ def update() -> None:
         block = f"```console\n$ dolbuild {' '.join(section.command)}\n"
         page = head + tail.replace(f"{block}{section.shown}```", f"{block}{shown}```", 1)
     PAGE.write_text(page, "utf-8")
+    home.cleanup()
 
 
 if __name__ == "__main__":
