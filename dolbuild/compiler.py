@@ -11,16 +11,13 @@ from typing import Any
 
 from dolbuild.analysis import check as checking
 from dolbuild.analysis import interface
-from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
-from dolbuild.analysis.declarations import Declarations
 from dolbuild.analysis.resolution import FACE, RUNTIME, split_id
 from dolbuild.analysis.world import Resolutions, Scope, World
 from dolbuild.codegen import object as objects
-from dolbuild.codegen import template
-from dolbuild.codegen.frame import Environment, Options, string_data
-from dolbuild.codegen.instances import IMPLEMENTATIONS, SHAPE, Instances, compiled, error_shape, may_collect
-from dolbuild.codegen.ir import Code, Data, Unit, slots
+from dolbuild.codegen.frame import Options
+from dolbuild.codegen.generate import generate
+from dolbuild.codegen.instances import Instances
 from dolbuild.codegen.link import (
     CannotLink,
     MissingSymbol,
@@ -31,11 +28,7 @@ from dolbuild.codegen.link import (
     link,
     reach,
 )
-from dolbuild.codegen.lower import global_names, lower_function
-from dolbuild.codegen.names import type_text
 from dolbuild.codegen.object import Object, Symbol
-from dolbuild.codegen.optimise import COLLECTORS
-from dolbuild.codegen.shapes import Shape, TraitFunction, to_json
 from dolbuild.deep import deeply
 from dolbuild.diagnostics import Diagnostic, has_errors, in_file
 from dolbuild.source import SourceFile, decode
@@ -146,159 +139,13 @@ def _compile_module(
     if has_errors(diagnostics):
         return Compiled(None, diagnostics)
     shown = f"{package.rpartition('/')[2]}/{file}"
-    object_ = _generate(parsed.source, checked, options, shown, package == RUNTIME)
+    object_ = generate(parsed.source, checked, options, shown, package == RUNTIME)
+    object_.exports = [describe_export(export) for export in checked.exports]
     return Compiled(objects.dump(object_), diagnostics)
 
 
 def _is_effect_boundary(module: str) -> bool:
     return module.split(".", 1)[0] == EFFECT_BOUNDARY
-
-
-def _generate(source: SourceFile, checked: checking.Checked, options: Options, shown: str, trusted: bool) -> Object:
-    """The object of a checked module. *trusted*: it is the runtime, whose arithmetic wraps."""
-    module, declarations = checked.module, checked.declarations
-    object_ = Object()
-    symbols = object_.symbols
-
-    def line_of(offset: int) -> int:
-        return source.line_column(max(offset, 0))[0]
-
-    def shape(symbol: str) -> Shape | None:
-        if symbol == str(ty.ERROR):
-            return error_shape()
-        return describe_shape(declarations, symbol)
-
-    constants = {c.symbol: (c.type, c.value) for c in module.constants if not c.mutable}
-    environment = Environment(shape, constants.get, options.checked and not trusted, options.checked)
-    unit = Unit()
-    for function in module.functions:
-        if function.body is None:
-            parameters = tuple(slot for local in function.parameters for slot in slots(local.type))
-            symbols[function.symbol] = objects.import_symbol(function.symbol, (parameters, slots(function.result)))
-        elif function.generics or options.whole:
-            described = template.dump(function, line_of)
-            symbols[function.symbol] = objects.value_symbol(function.symbol, "template", described, shown)
-        else:
-            lower_function(unit, environment, function)
-    own = {function.symbol for function in unit.functions}
-    quiet = _quiet(unit, own)
-    for made in unit.functions:
-        symbols[made.symbol] = compiled(
-            made, shown, options, lambda name: name not in quiet if name in own else may_collect(name), line_of
-        )
-    for name, (start, what) in unit.unsupported.items():
-        symbols[name] = objects.unsupported_symbol(name, shown, line_of(start), what)
-    for constant in module.constants:
-        symbols.update(_global(constant, unit.data))
-    for name, data in unit.data.items():
-        symbols[name] = objects.data_symbol(name, data)
-    for gene in module.genes:
-        found = shape(gene)
-        if found is not None:
-            symbols[gene + SHAPE] = objects.value_symbol(gene + SHAPE, "shape", to_json(found))
-    symbols.update(_implementations(module))
-    object_.exports = [describe_export(export) for export in checked.exports]
-    object_.tests = [
-        {"name": test.name, "symbol": test.symbol, "line": source.line_column(test.start)[0]} for test in module.tests
-    ]
-    return object_
-
-
-def _quiet(unit: Unit, own: set[str]) -> frozenset[str]:
-    """The functions of a module that surely do not collect."""
-    calls = {f.symbol: _called(f.body) for f in unit.functions}
-    loud = {
-        name
-        for name, called in calls.items()
-        if None in called or any(other not in own and may_collect(other or "") for other in called)
-    }
-    loud |= own & set(COLLECTORS)
-    while True:
-        more = {name for name, called in calls.items() if name not in loud and called & loud}
-        if not more:
-            return frozenset(own - loud)
-        loud |= more
-
-
-def _called(code: Code) -> set[str | None]:
-    """The functions that code calls; None for a call of a function value."""
-    found: set[str | None] = set()
-    waiting = [code]
-    while waiting:
-        part = waiting.pop()
-        if part.op == "call":
-            found.add(part.imm)
-        elif part.op == "call_indirect":
-            found.add(None)
-        waiting += part.args
-    return found
-
-
-def describe_shape(declarations: Declarations, symbol: str) -> Shape | None:
-    """What code generation knows of a gene, System or trait."""
-    type_ = ty.Named(symbol)
-    trait = declarations.trait(type_)
-    if trait is not None:
-        functions = tuple(
-            TraitFunction(f.name, tuple(p.type for p in f.parameters), f.result, len(f.generics), f.has_body)
-            for f in trait.functions.values()
-        )
-        return Shape(symbol, tuple(g.name for g in trait.generics), functions=functions, supers=trait.supers)
-    gene = declarations.gene(type_)
-    if gene is None or symbol in ty.ARITY:
-        return None
-    variants = None
-    if gene.variants is not None:
-        variants = tuple((variant.name, variant.payload) for variant in gene.variants.values())
-    text = gene.functions.get("to_string")
-    default = gene.functions.get("default")
-    return Shape(
-        symbol,
-        tuple(generic.name for generic in gene.generics),
-        tuple((name, kind) for name, (kind, _) in gene.fields.items()),
-        variants,
-        tuple(name for name, (_, has_default) in gene.fields.items() if has_default),
-        default is not None and not default.takes_self,
-        text.symbol if text is not None and text.takes_self and not text.parameters else "",
-        gene.constraints,
-    )
-
-
-def _implementations(module: v.Module) -> dict[str, Symbol]:
-    """What the module implements, under the symbols of the genes and traits of its own that take part."""
-    found: dict[str, list[Any]] = {}
-    for one in module.implementations:
-        described = {
-            "generics": list(one.generics),
-            "trait": type_text(one.trait),
-            "target": type_text(one.target),
-            "prefix": one.prefix,
-            "functions": list(one.functions),
-        }
-        heads = [head.symbol for head in (one.target, one.trait) if isinstance(head, ty.Named)]
-        home = next((head for head in heads if head in module.genes), heads[-1])
-        found.setdefault(home + IMPLEMENTATIONS, []).append(described)
-    return {name: objects.value_symbol(name, "implementations", value) for name, value in found.items()}
-
-
-def _global(constant: v.Constant, data: dict[str, Data]) -> dict[str, Symbol]:
-    """The symbols of a constant or variable, one for each slot."""
-    wanted = slots(constant.type)
-    names = global_names(constant.symbol, wanted)
-    if constant.value is checking.INITIALISED:
-        init = constant.symbol + checking.INITIALISER
-        return {
-            name: objects.global_symbol(name, kind, 0.0 if kind in ("f32", "f64") else 0, True, init=init)
-            for name, kind in zip(names, wanted, strict=True)
-        }
-    if len(wanted) != 1:
-        return {}
-    if constant.type == ty.STRING:
-        name = f"{constant.symbol}#data"
-        data[name] = Data(string_data(str(constant.value)))
-        return {constant.symbol: objects.global_symbol(constant.symbol, wanted[0], None, constant.mutable, name)}
-    value = float(constant.value) if wanted[0] in ("f32", "f64") else int(constant.value)
-    return {constant.symbol: objects.global_symbol(constant.symbol, wanted[0], value, constant.mutable)}
 
 
 def type_value(type_: ty.Type) -> Any:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from dolbuild import compiler
 from dolbuild.analysis.check import SYSTEM
+from dolbuild.analysis.resolution import RUNTIME
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest, ReadManifest, read_manifest
 from dolbuild.packages.package import (
-    RUNTIME,
     STANDARD_SPIRITS,
     Package,
     find_circle,

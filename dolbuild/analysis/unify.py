@@ -26,40 +26,31 @@ def known(type_: ty.Type) -> ty.Type:
             return type_
 
 
+def parts(type_: ty.Type) -> tuple[ty.Type, ...]:
+    """The types right inside of one that is resolved."""
+    match type_:
+        case ty.Named(_, arguments):
+            return arguments
+        case ty.TupleOf(items):
+            return items
+        case ty.RecordOf(fields):
+            return tuple(field for _, field in fields)
+        case ty.FunctionOf(parameters, result):
+            return (*parameters, result)
+        case _:
+            return ()
+
+
 def has_variable(type_: ty.Type) -> bool:
     """Whether a part of the type is not known yet."""
     type_ = resolve(type_)
-    match type_:
-        case ty.Variable():
-            return True
-        case ty.Named(_, arguments):
-            return any(map(has_variable, arguments))
-        case ty.TupleOf(items):
-            return any(map(has_variable, items))
-        case ty.RecordOf(fields):
-            return any(has_variable(field) for _, field in fields)
-        case ty.FunctionOf(parameters, result):
-            return has_variable(result) or any(map(has_variable, parameters))
-        case _:
-            return False
+    return isinstance(type_, ty.Variable) or any(map(has_variable, parts(type_)))
 
 
 def mentions(type_: ty.Type, generic: str) -> bool:
     """Whether a type parameter occurs in a type."""
     type_ = resolve(type_)
-    match type_:
-        case ty.GenericOf(name):
-            return name == generic
-        case ty.Named(_, arguments):
-            return any(mentions(a, generic) for a in arguments)
-        case ty.TupleOf(items):
-            return any(mentions(a, generic) for a in items)
-        case ty.RecordOf(fields):
-            return any(mentions(field, generic) for _, field in fields)
-        case ty.FunctionOf(parameters, result):
-            return mentions(result, generic) or any(mentions(a, generic) for a in parameters)
-        case _:
-            return False
+    return type_ == ty.GenericOf(generic) or any(mentions(part, generic) for part in parts(type_))
 
 
 def unify(left: ty.Type, right: ty.Type) -> bool:
@@ -98,16 +89,4 @@ def _bind(variable: ty.Variable, type_: ty.Type) -> bool:
 
 def _occurs(variable: ty.Variable, type_: ty.Type) -> bool:
     type_ = resolve(type_)
-    match type_:
-        case ty.Variable():
-            return type_ is variable
-        case ty.Named(_, arguments):
-            return any(_occurs(variable, a) for a in arguments)
-        case ty.TupleOf(items):
-            return any(_occurs(variable, a) for a in items)
-        case ty.RecordOf(fields):
-            return any(_occurs(variable, a) for _, a in fields)
-        case ty.FunctionOf(parameters, result):
-            return _occurs(variable, result) or any(_occurs(variable, a) for a in parameters)
-        case _:
-            return False
+    return type_ is variable or any(_occurs(variable, part) for part in parts(type_))

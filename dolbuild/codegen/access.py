@@ -12,7 +12,7 @@ from dolbuild.codegen.frame import Frame, constant, multi, sequence
 from dolbuild.codegen.ir import I32, I64, NOP, REF, Code, Data, slots
 from dolbuild.codegen.names import instance_name
 from dolbuild.codegen.shapes import fields_layout
-from dolbuild.codegen.storage import CLASS_COUNT, CLASSES, ITEMS, Cell, item_layout, kinds, object_layout
+from dolbuild.codegen.storage import CLASS_COUNT, CLASSES, ITEMS, Cell, item_layout, kinds, load, object_layout
 from dolbuild.codegen.tables import powers_of_ten
 
 if TYPE_CHECKING:
@@ -33,14 +33,12 @@ def get_field(f: "Lowering", value: v.GetField) -> Code:
         if isinstance(value.value, v.Instruction) and value.value.name == "array_get":
             return _part_of_item(f, value.value, parts, value.name)
         keep, at = f.keep(f.value_as(value.value, type_))
-        start, end = _part(parts, value.name)
+        start, end = part_range(parts, value.name)
         return sequence((keep, f.get(at[start:end])))
     shape = f.shape(type_)
     assert shape is not None
     cells = fields_layout(shape, type_)[1][value.name]
     if len(cells) == 1:
-        from dolbuild.codegen.storage import load
-
         return load(cells[0], f.value_as(value.value, type_))
     keep, (held,) = f.keep(f.value_as(value.value, type_))
     return sequence((keep, f.load_cells(held, cells)))
@@ -56,13 +54,14 @@ def side_by_side(type_: ty.Type) -> list[tuple[str, ty.Type]] | None:
 def _part_of_item(f: "Lowering", item: v.Instruction, parts: list[tuple[str, ty.Type]], name: str) -> Code:
     """A part of an item of an array: nothing else of the item is loaded."""
     array, index = item.operands
-    start, end = _part(parts, name)
+    start, end = part_range(parts, name)
     cells = item_cells(_item(array))[start:end]
     keep, (at,) = f.keep(item_address(f, _item(array), f.value(array), f.value(index)))
     return sequence((keep, f.load_cells(at, cells)))
 
 
-def _part(parts: list[tuple[str, ty.Type]], name: str) -> tuple[int, int]:
+def part_range(parts: list[tuple[str, ty.Type]], name: str) -> tuple[int, int]:
+    """Which slots of a tuple or record belong to a part: first and behind the last."""
     start = 0
     for part, type_ in parts:
         count = len(slots(type_))
@@ -80,7 +79,7 @@ def places(f: "Lowering", value: v.Value) -> tuple[int, ...] | None:
         parts = side_by_side(known(value.value.type))
         outer = places(f, value.value) if parts is not None else None
         if parts is not None and outer is not None:
-            start, end = _part(parts, value.name)
+            start, end = part_range(parts, value.name)
             return outer[start:end]
     return None
 
@@ -135,8 +134,6 @@ def load_item(f: Frame, item: ty.Type, array: Code, index: Code) -> Code:
     cells = item_cells(item)
     address = item_address(f, item, array, index)
     if len(cells) == 1:
-        from dolbuild.codegen.storage import load
-
         return load(cells[0], address)
     if not cells:
         return NOP

@@ -12,9 +12,6 @@ from dolbuild.codegen.ir import I32, NOP, REF, UNREACHABLE, Code, Data, Function
 from dolbuild.codegen.names import derived, instance_name
 from dolbuild.codegen.shapes import Shape, fields_layout, variant_layout, vtable_functions
 
-FindFunction = Callable[[ty.Named, ty.Type, str], tuple[str, bool]]
-"""What a trait's function is for a type: its symbol, and whether there is one."""
-
 Parts = list[tuple[str, ty.Type, tuple[int, ...]]]
 """Names, types and locals of the parts of a value."""
 
@@ -186,7 +183,6 @@ def _less(f: _Maker, type_: ty.Type, first: tuple[int, ...], second: tuple[int, 
 
 
 def _hash(f: _Maker, type_: ty.Type, first: tuple[int, ...], second: tuple[int, ...]) -> Code:
-    del second
     if access.side_by_side(type_) is not None:
         return _combined(f, NOP, f.items(type_, first), constant(17))
     assert isinstance(type_, ty.Named), type_
@@ -215,7 +211,7 @@ def _hash(f: _Maker, type_: ty.Type, first: tuple[int, ...], second: tuple[int, 
             loads, parts = f.payload(type_, variant, first[0])
             here = Code("i32.eq", (tag, constant(shape.tag(variant))), results=(I32,))
             code.append(f.leave_if(here, _combined(f, loads, parts, tag)))
-    return sequence((*code, Code("call", (tag,), "@dol/runtime/hashes.narrow", (I32,))))
+    return sequence((*code, f.runtime("hashes.narrow", (tag,), (I32,), -1)))
 
 
 def _combined(f: _Maker, loads: Code, parts: Parts, seed: Code) -> Code:
@@ -240,7 +236,6 @@ def _text(f: _Maker, type_: ty.Type, first: tuple[int, ...], second: tuple[int, 
 
 
 def _shown(f: _Maker, type_: ty.Type, first: tuple[int, ...], second: tuple[int, ...]) -> Code:
-    del second
     if isinstance(type_, ty.TupleOf):
         return f.concat(f.string("("), *_listed(f, f.items(type_, first), False), f.string(")"))
     if isinstance(type_, ty.RecordOf):
@@ -311,7 +306,6 @@ def _shown_optional(f: _Maker, type_: ty.Named, first: tuple[int, ...]) -> Code:
 
 def _json(f: _Maker, pair: ty.Type, first: tuple[int, ...], second: tuple[int, ...]) -> Code:
     """A value as a Json (of ``@univrs/json``), by its structure."""
-    del second
     assert isinstance(pair, ty.TupleOf)
     json, type_ = pair.items
     assert isinstance(json, ty.Named)
@@ -436,8 +430,7 @@ def unboxed(unit: Unit, environment: Environment, kind: str, types: tuple[ty.Typ
     """The function in a trait's table: it takes the value out of its box and hands it on."""
     type_ = types[-1]
     maker = _Maker(unit, environment)
-    layout, cells = making.dynamic_layout(type_)
-    del layout
+    _, cells = making.dynamic_layout(type_)
     maker.temporary((REF,))
     if kind == "unboxed_text":
         body = operations.to_string(maker, type_, maker.load_cells(0, cells), -1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from dolbuild.codegen.inline import closures_in
+from dolbuild.codegen.inline import closures_in, times_set
 from dolbuild.codegen.ir import NOP, Code, Function
 from dolbuild.codegen.object import Symbol
 
@@ -37,7 +37,7 @@ class _Folder:
         if op == "if":
             return self.condition(code, args)
         if op == "call_indirect":
-            target = self.callee(args[0], args[-1])
+            target = self.callee(args[0])
             if target is not None:
                 return Code("call", args[:-1], target, code.results, code.start)
         if len(args) == 2:
@@ -64,9 +64,8 @@ class _Folder:
             return code
         return Code("if", args, code.imm, code.results, code.start)
 
-    def callee(self, value: Code, place: Code) -> str | None:
+    def callee(self, value: Code) -> str | None:
         """The function behind a function value, where it is known."""
-        del place
         if value.op == "local.get":
             name = self.closures.get(value.imm)
         elif value.op == "data":
@@ -83,21 +82,15 @@ class _Folder:
 
 def _known_values(function: Function) -> dict[int, Code]:
     """Locals that are set once, to a constant."""
-    sets: dict[int, int] = dict.fromkeys(range(len(function.parameters)), 1)
+    sets = times_set(function)
     values: dict[int, Code] = {}
     waiting = [function.body]
     while waiting:
         code = waiting.pop()
-        if code.op == "local.set":
-            for index in code.imm:
-                sets[index] = sets.get(index, 0) + 1
-            source = code.args[0]
-            if len(code.imm) == 1 and source.op in _CONSTANTS:
-                values[code.imm[0]] = source
-        elif code.op == "local.tee":
-            sets[code.imm] = sets.get(code.imm, 0) + 2
+        if code.op == "local.set" and len(code.imm) == 1 and code.args[0].op in _CONSTANTS and sets[code.imm[0]] == 1:
+            values[code.imm[0]] = code.args[0]
         waiting += code.args
-    return {index: value for index, value in values.items() if sets[index] == 1}
+    return values
 
 
 def _signed(value: int, kind: str) -> int:

@@ -65,8 +65,7 @@ class Frame:
         return parts[0] if len(parts) == 1 else multi(parts)
 
     def keep(self, code: Code) -> tuple[Code, tuple[int, ...]]:
-        """Code that stores the results of *code* in locals, and those locals: fresh ones, unless it reads one that
-        is never set again."""
+        """Code that stores the results of *code* in fresh locals, and those locals."""
         indices = self.temporary(code.results)
         return Code("local.set", (code,), indices), indices
 

@@ -3,8 +3,10 @@
 What is put in carries the line of the call: a trap in it is shown where the call stands.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
+from dolbuild.codegen.frame import zero
 from dolbuild.codegen.ir import UNREACHABLE, Code, Function
 
 SMALL = 40
@@ -56,6 +58,17 @@ class Facts:
     sizes: dict[str, int]
     uses: dict[str, int]
     never: frozenset[str]
+    zeroed: dict[str, tuple[Function, frozenset[int]]] = field(default_factory=dict)
+
+    def read_first(self, function: Function) -> frozenset[int]:
+        """Variables of a function that are read on some way before they are set: those for which 0 matters. Found once
+        for as long as the function stays the same."""
+        known = self.zeroed.get(function.symbol)
+        if known is None or known[0] is not function:
+            reader = _Reads()
+            reader.walk(function.body, frozenset(range(len(function.parameters))))
+            known = self.zeroed[function.symbol] = (function, frozenset(reader.found))
+        return known[1]
 
 
 class Inliner:
@@ -76,13 +89,13 @@ class Inliner:
         return Function(function.symbol, function.parameters, function.results, work.locals, body, function.start)
 
 
-def unroll(function: Function, others: dict[str, Function]) -> Function:
+def unroll(function: Function) -> Function:
     """A small recursive function with its own code once in the place of each call of itself, so that it calls less
     often."""
     count = size(function.body)
     if count > UNROLLED or function.symbol not in calls(function.body):
         return function
-    facts = Facts({**others, function.symbol: function}, {function.symbol: count}, {}, frozenset())
+    facts = Facts({function.symbol: function}, {function.symbol: count}, {}, frozenset())
     work = _Work(facts, function, only_itself=True)
     body = work.rewrite(function.body)
     return Function(function.symbol, function.parameters, function.results, work.locals, body, function.start)
@@ -113,9 +126,10 @@ class _Work:
     def wanted(self, call: Code, args: tuple[Code, ...]) -> bool:
         facts = self.facts
         callee = facts.functions.get(call.imm)
-        if self.only_itself:
-            return bool(call.imm == self.function.symbol)
-        if callee is None or call.imm in facts.never or call.imm == self.function.symbol:
+        itself = bool(call.imm == self.function.symbol)
+        if self.only_itself or itself:
+            return self.only_itself and itself
+        if callee is None or call.imm in facts.never:
             return False
         count = facts.sizes[call.imm]
         if self.grown + count > LARGEST:
@@ -143,12 +157,9 @@ class _Work:
             count = len(part.results)
             parts.append(Code("local.set", (part,), tuple(range(at, at + count))) if count else part)
             at += count
-        for index in range(len(callee.parameters), len(callee.locals)):
-            # A variable that is set only on some ways through a loop has to begin anew with each round.
-            kind = callee.locals[index]
-            if index in _read_first(callee):
-                nothing = Code("i32.const" if kind == "ref" else f"{kind}.const", imm=0, results=(kind,))
-                parts.append(Code("local.set", (nothing,), (first + index,)))
+        # A variable that is set only on some ways through a loop has to begin anew with each round.
+        for index in sorted(self.facts.read_first(callee)):
+            parts.append(Code("local.set", (zero(callee.locals[index]),), (first + index,)))
         out = self.label + 1
         copy = _Copy(first, self.label + 1, out, call.start)
         body = copy.run(callee.body)
@@ -162,30 +173,10 @@ class _Work:
         return Code("seq", (*parts, body), results=body.results)
 
 
-_READ_FIRST: dict[int, frozenset[int]] = {}
-
-
-def _read_first(function: Function) -> frozenset[int]:
-    """Variables that are read on some way before they are set: those for which 0 matters."""
-    found = _READ_FIRST.get(id(function))
-    if found is None:
-        reader = _Reads(len(function.parameters))
-        reader.walk(function.body, frozenset(range(len(function.parameters))))
-        found = frozenset(reader.found)
-        _READ_FIRST.clear() if len(_READ_FIRST) > 4096 else None
-        _READ_FIRST[id(function)] = found
-        _KEPT.append(function)
-    return found
-
-
-_KEPT: list[Function] = []
-
-
 class _Reads:
     """Which variables are surely set before each read, roughly: what is set inside of a branch counts only there."""
 
-    def __init__(self, parameters: int) -> None:
-        self.parameters = parameters
+    def __init__(self) -> None:
         self.found: set[int] = set()
 
     def walk(self, code: Code, known: frozenset[int]) -> frozenset[int]:
@@ -258,9 +249,23 @@ def max_label(code: Code) -> int:
     return highest
 
 
+def times_set(function: Function) -> Counter[int]:
+    """How often each local is set by the code of a function; a parameter is set once before."""
+    found = Counter(range(len(function.parameters)))
+    waiting = [function.body]
+    while waiting:
+        code = waiting.pop()
+        if code.op == "local.set":
+            found.update(code.imm)
+        elif code.op == "local.tee":
+            found[code.imm] += 1
+        waiting += code.args
+    return found
+
+
 def closures_in(function: Function) -> dict[int, str]:
     """Locals that hold closures of known functions: those that are made here, and copies of them."""
-    sets: dict[int, int] = dict.fromkeys(range(len(function.parameters)), 1)
+    sets = times_set(function)
     copies: dict[int, int] = {}
     made: dict[int, set[str]] = {}
     statics: dict[int, str] = {}
@@ -268,8 +273,6 @@ def closures_in(function: Function) -> dict[int, str]:
     while waiting:
         code = waiting.pop()
         if code.op == "local.set":
-            for index in code.imm:
-                sets[index] = sets.get(index, 0) + 1
             source = code.args[0]
             while source.op == "seq":
                 source = source.args[-1]
@@ -277,19 +280,17 @@ def closures_in(function: Function) -> dict[int, str]:
                 copies[code.imm[0]] = source.imm
             elif len(code.imm) == 1 and source.op == "data" and str(source.imm).endswith("#value"):
                 statics[code.imm[0]] = source.imm
-        elif code.op == "local.tee":
-            sets[code.imm] = sets.get(code.imm, 0) + 2
         elif code.op == "i32.store" and code.args[1].op == "table" and code.imm == 4:
             target = code.args[0]
             if target.op == "local.get":
                 made.setdefault(target.imm, set()).add(code.args[1].imm)
         waiting += code.args
     found = {index: next(iter(names)) for index, names in made.items() if len(names) == 1}
-    found |= {index: name for index, name in statics.items() if sets.get(index) == 1}
+    found |= {index: name for index, name in statics.items() if sets[index] == 1}
     for index in copies:
         seen: set[int] = set()
         at = index
-        while at in copies and sets.get(at) == 1 and at not in seen:
+        while at in copies and sets[at] == 1 and at not in seen:
             seen.add(at)
             at = copies[at]
         if at in found and seen:

@@ -139,7 +139,3 @@ def is_nullable(type_: ty.Type) -> bool:
 def is_marked_by_error(type_: ty.Type) -> bool:
     """Whether this is a Result that is ``Ok`` where the address of its error is 0, without a tag."""
     return isinstance(type_, ty.Named) and type_.symbol == "Result" and is_reference(type_.arguments[1])
-
-
-def is_zero_sized(type_: ty.Type) -> bool:
-    return not slots(type_)

@@ -92,6 +92,10 @@ def link(request: Request, symbols: list[Symbol]) -> bytes:
 START = "@dol/derived/start"
 """The function that gives variables their first values, where those are computed."""
 
+INITIALISE = "_initialize"
+"""The export under which a host finds that function, to call it before any other; WASI has the same name for it. It is no
+start section, since then the host could neither serve what it calls nor read why it trapped."""
+
 
 def _with_start(symbols: list[Symbol]) -> list[Symbol]:
     """The symbols, and a function that runs the initialisers of the variables among them: each behind those whose
@@ -178,6 +182,8 @@ class _Linker:
         if self.globals:
             head += _section(6, vector([self._global(symbol) for symbol in self.globals]))
         exports = [text(root.name) + b"\x00" + uleb(self._function(root.symbol)) for root in self.request.roots]
+        if START in self.indices["f"]:
+            exports.append(text(INITIALISE) + b"\x00" + uleb(self._function(START)))
         exports.append(text("memory") + b"\x02\x00")
         exports += [
             text("dol." + symbol.name.rpartition("/")[2]) + b"\x03" + uleb(index)
@@ -185,8 +191,6 @@ class _Linker:
             if symbol.name in SHOWN_GLOBALS
         ]
         head += _section(7, vector(exports))
-        if START in self.indices["f"]:
-            head += _section(8, uleb(self._function(START)))
         if self.table:
             functions = vector([uleb(self._function(name)) for name in self.table])
             head += _section(9, vector([b"\x00\x41\x01\x0b" + functions]))

@@ -13,11 +13,11 @@ from dolbuild.analysis.unify import known, resolve
 from dolbuild.codegen import access, items, making, operations, optional
 from dolbuild.codegen.captures import Captures, captures, children
 from dolbuild.codegen.counted import counts_through
-from dolbuild.codegen.frame import Environment, Frame, negate, sequence
-from dolbuild.codegen.ir import F32, F64, I32, I64, NOP, REF, UNREACHABLE, Code, Function, Unit, slots
+from dolbuild.codegen.frame import Environment, Frame, multi, negate, sequence
+from dolbuild.codegen.ir import I32, I64, NOP, REF, UNREACHABLE, Code, Function, Unit, slots
 from dolbuild.codegen.matching import lower_match
 from dolbuild.codegen.names import instance_name
-from dolbuild.codegen.storage import Cell, Layout, kinds, object_layout
+from dolbuild.codegen.storage import Layout, kinds, object_layout
 from dolbuild.codegen.unsupported import Unsupported
 
 MAX_LOCALS, MAX_PARAMETERS = 50_000, 1_000
@@ -162,13 +162,7 @@ class Lowering(Frame):
     def effect(self, value: v.Value) -> Code:
         """The value computed and dropped."""
         if isinstance(value, v.Sequence):
-            counted = counts_through(value)
-            if counted is not None:
-                self.in_range.append(counted)
-            code = sequence(tuple(self.effect(part) for part in value.values))
-            if counted is not None:
-                self.in_range.pop()
-            return code
+            return self.parts(value, used=False)
         if isinstance(value, v.Conditional):
             condition = self.value(value.condition)
             then, otherwise = self.effect(value.then), self.effect(value.otherwise)
@@ -195,11 +189,7 @@ class Lowering(Frame):
         wanted = slots(type_)
         if code.results or not wanted:
             return code if wanted or not code.results else Code("drop", (code,), len(code.results))
-        return sequence((code, UNREACHABLE, *self.zeros_of(wanted)))
-
-    def zeros_of(self, wanted: tuple[str, ...]) -> tuple[Code, ...]:
-        parts = tuple(Code("i32.const" if s == REF else f"{s}.const", imm=0, results=(s,)) for s in wanted)
-        return parts if len(parts) == 1 else (Code("multi", parts, results=wanted),)
+        return sequence((code, UNREACHABLE, multi(self.zeros(type_))))
 
     def keep_value(self, value: v.Value, type_: ty.Type | None = None) -> tuple[Code, tuple[int, ...]]:
         """The value in locals. A variable is not copied where nothing can change it meanwhile."""
@@ -279,20 +269,20 @@ class Lowering(Frame):
         return Code("if", (condition, then, otherwise), results=results)
 
     def sequence(self, value: v.Sequence) -> Code:
-        if not value.values:
-            return NOP
+        return self.parts(value, used=bool(slots(value.type)))
+
+    def parts(self, value: v.Sequence, used: bool) -> Code:
+        """The parts one after the other; the last one's value is that of all where it is *used*."""
         counted = counts_through(value)
         if counted is not None:
             self.in_range.append(counted)
-        code = self.parts(value)
+        last = len(value.values) - 1
+        codes = [
+            self.value(part) if used and index == last else self.effect(part) for index, part in enumerate(value.values)
+        ]
         if counted is not None:
             self.in_range.pop()
-        return code
-
-    def parts(self, value: v.Sequence) -> Code:
-        *front, last = value.values
-        code = self.value(last) if slots(value.type) else self.effect(last)
-        return sequence((*(self.effect(part) for part in front), code))
+        return sequence(tuple(codes))
 
     def loop(self, value: v.Loop) -> Code:
         """``block out { loop top { leave unless condition; block next { body }; step; again } }``"""
@@ -425,5 +415,3 @@ _VALUES: dict[type, Callable[[Any, Any], Code]] = {
     v.Return: Lowering.return_,
     v.Trap: Lowering.trap,
 }
-
-__all__ = ["F32", "F64", "Cell", "Lowering", "global_names", "lower_function"]

@@ -1,13 +1,15 @@
 """Making values: genes, variants, tuples, lists, closures, and values seen as their trait."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.unify import known
+from dolbuild.analysis.world import substitute
 from dolbuild.codegen import optional
 from dolbuild.codegen.frame import Frame, constant, multi, sequence
-from dolbuild.codegen.ir import I32, NOP, REF, Code, Data, slots
+from dolbuild.codegen.ir import I32, REF, Code, Data, slots
 from dolbuild.codegen.names import derived, instance_name
 from dolbuild.codegen.shapes import fields_layout, variant_layout, vtable_functions
 from dolbuild.codegen.storage import (
@@ -19,6 +21,7 @@ from dolbuild.codegen.storage import (
     item_layout,
     kinds,
     object_layout,
+    store,
 )
 
 if TYPE_CHECKING:
@@ -26,10 +29,6 @@ if TYPE_CHECKING:
 
 THUNK = "#thunk"
 """Behind a function's symbol: the function that is called through a function value, and drops its first argument."""
-
-LISTS = "@dol/runtime/lists.Items"
-MAPS = "@dol/runtime/maps.Table"
-"""Genes of the runtime whose objects are lists, and maps and sets."""
 
 
 # -- genes -----------------------------------------------------------------------------------------
@@ -82,30 +81,17 @@ def object_of_fields(f: Frame, type_: ty.Type, fields: dict[str, Code]) -> Code:
 
 def _filled(f: Frame, layout: Layout, parts: list[tuple[tuple[Cell, ...], Code]]) -> Code:
     """A new object with values in its cells."""
-    kept = [(cells, *_kept(f, code)) for cells, code in parts]
+    front: list[Code] = []
+    stores: list[Callable[[int], Code]] = []
+    for cells, code in parts:
+        if code.op in _CONSTANT:
+            stores.append(lambda at, cell=cells[0], code=code: store(cell, f.get((at,)), code))  # type: ignore[misc]
+        else:
+            keep, indices = f.keep(code)
+            front.append(keep)
+            stores.append(lambda at, cells=cells, indices=indices: f.store_cells(at, cells, indices))  # type: ignore[misc]
     made, at = f.allocate(layout)
-    written = [
-        f.store_cells(at, cells, indices) if indices else _store_constant(f, at, cells, keep)
-        for cells, keep, indices in kept
-    ]
-    return sequence((*(keep for _, keep, indices in kept if indices), made, *written, f.get((at,))))
-
-
-def _kept(f: Frame, code: Code) -> tuple[Code, tuple[int, ...]]:
-    """A value in locals; a constant needs none."""
-    if code.op in _CONSTANT:
-        return code, ()
-    if not code.results:
-        return f.keep(code)
-    return f.keep(code)
-
-
-def _store_constant(f: Frame, at: int, cells: tuple[Cell, ...], code: Code) -> Code:
-    from dolbuild.codegen.storage import store
-
-    if not cells or code.op not in _CONSTANT:
-        return NOP if code.op in _CONSTANT else code
-    return store(cells[0], f.get((at,)), code)
+    return sequence((*front, made, *(write(at) for write in stores), f.get((at,))))
 
 
 _CONSTANT = frozenset(("i32.const", "i64.const", "f32.const", "f64.const", "data"))
@@ -214,8 +200,7 @@ def closure_layout(f: "Lowering", captured: list[v.Local]) -> tuple[Layout, list
 
 def unpack(f: "Lowering", captured: list[v.Local]) -> Code:
     """What a closure captured, from its object into locals."""
-    layout, cells = closure_layout(f, captured)
-    del layout
+    _, cells = closure_layout(f, captured)
     parts = []
     for local, own in zip(captured, cells, strict=True):
         at = f.place(local)
@@ -310,8 +295,6 @@ def call_trait(f: "Lowering", value: v.CallTrait) -> Code:
 
 
 def _own(kind: ty.Type, receiver: ty.Type) -> ty.Type:
-    from dolbuild.analysis.world import substitute
-
     return substitute(kind, {"Self": receiver})
 
 

@@ -11,8 +11,10 @@ from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.unify import known, resolve
 from dolbuild.codegen import access, operations, optional
+from dolbuild.codegen.captures import bound_by, children
 from dolbuild.codegen.frame import constant, negate, sequence
 from dolbuild.codegen.ir import I32, NOP, REF, UNREACHABLE, Code, slots
+from dolbuild.codegen.names import instance_name
 from dolbuild.codegen.shapes import fields_layout, variant_layout
 
 if TYPE_CHECKING:
@@ -36,8 +38,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of the places on one way through the tree. *not_variants*: variants that a place does not hold;
-    *lengths*: the length of a list, or what it is at least."""
+    """What is known of the places on one way through the tree: variants that a place does not hold."""
 
     not_variants: dict[Place, frozenset[str]] = field(default_factory=dict)
 
@@ -61,16 +62,14 @@ class _Match:
         self.results = results
         self.labels = [f.label() for _ in value.arms]
         self.end = f.label()
-        self.tags: dict[Place, int] = {}
 
     def run(self, at: Place) -> Code:
         f = self.f
         rows = [
             row
             for index, arm in enumerate(self.value.arms)
-            for row in self.rows_of(_Row([(at, arm.pattern)], [], index), {})
+            for row in self.rows_of(_Row([(at, arm.pattern)], [], index))
         ]
-        # The variables of patterns get their locals before the tree refers to them.
         code = self.tree(rows, _Known())
         for index, arm in enumerate(self.value.arms):
             body = f.value_as(arm.body, self.value.type) if self.results else f.effect(arm.body)
@@ -81,7 +80,7 @@ class _Match:
 
     # -- rows -------------------------------------------------------------------------------------
 
-    def rows_of(self, row: _Row, names: dict[str, v.Local]) -> list[_Row]:
+    def rows_of(self, row: _Row) -> list[_Row]:
         """A row with its alternatives as rows of their own. Alternatives after the first bind the first one's
         variables, by name."""
         for index, (place, pattern) in enumerate(row.tests):
@@ -91,7 +90,7 @@ class _Match:
                 for alternative in pattern.patterns:
                     renamed = _with_locals(alternative, first)
                     tests = [*row.tests[:index], (place, renamed), *row.tests[index + 1 :]]
-                    found += self.rows_of(_Row(tests, list(row.bindings), row.arm), names)
+                    found += self.rows_of(_Row(tests, list(row.bindings), row.arm))
                 return found
         return [row]
 
@@ -131,7 +130,6 @@ class _Match:
 
     def plain(self, row: _Row) -> tuple[list[Code], list[_Row]]:
         """The row without the tests that always hold; what they bind is noted, what they look into is loaded."""
-        f = self.f
         front: list[Code] = []
         tests: list[tuple[Place, v.Pattern]] = []
         waiting = list(row.tests)
@@ -155,7 +153,7 @@ class _Match:
                     front += loaded
                     waiting = inner + waiting
                 case v.AlternativePattern():
-                    rows = self.rows_of(_Row([*tests, (place, pattern), *waiting], row.bindings, row.arm), {})
+                    rows = self.rows_of(_Row([*tests, (place, pattern), *waiting], row.bindings, row.arm))
                     found: list[_Row] = []
                     for one in rows:
                         before, more = self.plain(one)
@@ -164,7 +162,6 @@ class _Match:
                     return front, found
                 case _:
                     tests.append((place, pattern))
-        del f
         return front, [_Row(tests, row.bindings, row.arm)]
 
     def fields(
@@ -178,7 +175,7 @@ class _Match:
         inner: list[tuple[Place, v.Pattern]] = []
         if parts is not None:
             for name, part in fields.items():
-                start, end = access._part(parts, name)
+                start, end = access.part_range(parts, name)
                 inner.append((place[start:end], part))
             return loaded, inner
         shape = f.shape(type_)
@@ -275,8 +272,6 @@ class _Match:
             loads.append(keep)
             places.append(held)
         if pattern.rest_local is not None:
-            from dolbuild.codegen.names import instance_name
-
             length = access.list_length(f, place[0])
             to = Code("i32.sub", (length, constant(count - pattern.rest)), results=(I32,))
             name = instance_name("lists.between", (item,))
@@ -354,8 +349,6 @@ def _same_length(a: v.ListPattern, b: v.ListPattern) -> bool:
 
 
 def _locals(pattern: v.Pattern) -> list[v.Local]:
-    from dolbuild.codegen.captures import bound_by, children
-
     found = list(bound_by(pattern))
     for child in children(pattern):
         if isinstance(child, v.Pattern):

@@ -5,6 +5,7 @@ are called, from the leaves of the call graph on. What nobody reaches any more i
 then known exactly, so that only those that need one have a frame.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from dolbuild.codegen.encode import encode_function
@@ -38,7 +39,7 @@ def program(symbols: list[Symbol], roots: list[str]) -> list[Symbol]:
     """The symbols that are still reached, with every function encoded."""
     by_name = {symbol.name: symbol for symbol in symbols}
     functions = {s.name: s.code for s in symbols if s.code is not None}
-    functions = {name: unroll(fold(function, by_name), functions) for name, function in functions.items()}
+    functions = {name: unroll(fold(function, by_name)) for name, function in functions.items()}
     for _ in range(ROUNDS):
         before = functions
         functions = {name: fold(function, by_name) for name, function in functions.items()}
@@ -129,24 +130,29 @@ def _leaves_first(called: dict[str, list[str]]) -> list[str]:
     return order
 
 
-def collecting_functions(symbols: list[Symbol]) -> frozenset[str]:
-    """The functions that may collect: the collector, what the host gives, calls of function values, and all that call
-    them."""
-    found = {s.name for s in symbols if s.kind == "import" or s.name in COLLECTORS}
+def collecting_functions(symbols: list[Symbol]) -> set[str]:
+    """The functions of a whole program that may collect: the collector, what the host gives, and what calls them."""
+    bodies = {symbol.name: symbol.code.body for symbol in symbols if symbol.code is not None}
+    return collecting(bodies, {s.name for s in symbols if s.kind == "import" or s.name in COLLECTORS})
+
+
+def collecting(bodies: Mapping[str, Code], known: set[str]) -> set[str]:
+    """The functions of which it is *known* that they may collect, those that call function values, and all that call
+    these."""
+    found = set(known)
     callers: dict[str, list[str]] = {}
-    for symbol in symbols:
-        if symbol.code is not None:
-            for reference in set(calls(symbol.code.body)):
-                callers.setdefault(reference, []).append(symbol.name)
-            if _calls_values(symbol.code.body):
-                found.add(symbol.name)
+    for name, body in bodies.items():
+        for called in set(calls(body)):
+            callers.setdefault(called, []).append(name)
+        if _calls_values(body):
+            found.add(name)
     waiting = list(found)
     while waiting:
         for caller in callers.get(waiting.pop(), ()):
             if caller not in found:
                 found.add(caller)
                 waiting.append(caller)
-    return frozenset(found)
+    return found
 
 
 def _calls_values(body: Code) -> bool:

@@ -35,7 +35,6 @@ class Shape:
     fields: tuple[tuple[str, ty.Type], ...] = ()
     variants: tuple[tuple[str, tuple[tuple[str | None, ty.Type], ...]], ...] | None = None
     defaults: tuple[str, ...] = ()
-    has_default: bool = False
     text: str = ""
     constraints: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
     functions: tuple[TraitFunction, ...] | None = None
@@ -108,7 +107,6 @@ def to_json(shape: Shape) -> Any:
         if shape.variants is None
         else [[name, [[part, type_text(type_)] for part, type_ in payload]] for name, payload in shape.variants],
         "defaults": list(shape.defaults),
-        "has_default": shape.has_default,
         "text": shape.text,
         "constraints": [[name, None if reads is None else list(reads)] for name, reads in shape.constraints],
         "functions": None
@@ -134,7 +132,6 @@ def from_json(data: Any) -> Shape:
             (name, tuple((part, parse_type(text)) for part, text in payload)) for name, payload in data["variants"]
         ),
         tuple(data["defaults"]),
-        data["has_default"],
         data["text"],
         tuple((name, None if reads is None else tuple(reads)) for name, reads in data["constraints"]),
         None

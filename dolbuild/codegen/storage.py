@@ -124,11 +124,6 @@ def array_header(layout: Layout, unit: Unit) -> Code:
     return _described(layout.size, layout.references, unit)
 
 
-def static_header(layout: Layout) -> bytes:
-    """The header of an object that lies in the data: the collector never looks at it."""
-    return struct.pack("<I", LEAF)
-
-
 def _described(stride: int, references: tuple[int, ...], unit: Unit) -> Code:
     data = struct.pack(f"<{2 + len(references)}I", stride, len(references), *references)
     symbol = "layout:" + hashlib.sha256(data).hexdigest()[:24]

@@ -147,9 +147,6 @@ class _Printer:
             high = f" {reader.unsigned()}" if flags & 1 else ""
             self.out.append(f"  (table {low}{high} funcref)")
 
-    def start_section(self, reader: _Reader) -> None:
-        self.out.append(f"  (start {reader.unsigned()})")
-
     def element_section(self, reader: _Reader) -> None:
         for _ in range(reader.unsigned()):
             if reader.unsigned() != 0:
@@ -264,7 +261,6 @@ _SECTIONS = {
     5: _Printer.memory_section,
     6: _Printer.global_section,
     7: _Printer.export_section,
-    8: _Printer.start_section,
     9: _Printer.element_section,
     10: _Printer.code_section,
     11: _Printer.data_section,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dolbuild.analysis.resolution import RUNTIME
 from dolbuild.analysis.resolution import Package as Resolvable
 from dolbuild.diagnostics import Diagnostic, at
 from dolbuild.packages.manifest import SPIRIT_FILE, Manifest, read_manifest
@@ -11,7 +12,6 @@ from dolbuild.packages.version import satisfies
 from dolbuild.source import SourceFile
 from dolbuild.syntax.parser import parse
 
-RUNTIME = "@dol/runtime"
 STANDARD_FOLDER = Path(__file__).resolve().parent.parent / "std"
 """Where the Spirits that ship with the tool are."""
 

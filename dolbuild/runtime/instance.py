@@ -24,6 +24,9 @@ SMALL_WASM_STACK = 2 * 1024 * 1024 - 65536
 WASM_STACK = 64 * 1024 * 1024
 """Bytes of stack for WebAssembly; calls run in a thread that has more (`dolbuild.deep`)."""
 
+INITIALISE = "_initialize"
+"""The export that gives variables their first values."""
+
 RUNTIME_PREFIX = "@dol/"
 
 NATIVE = {
@@ -89,7 +92,7 @@ class Program:
 
     def instantiate(self, host: Host | None = None) -> "Instance":
         """An instance with its own memory; *host* is its outside (one that grants nothing, where none is given). Raises
-        `Trapped` where the module wants what no host gives, or traps while it starts."""
+        `Trapped` where the module wants what no host gives, or a variable's first value cannot be computed."""
         return Instance(self, host or Host(Capabilities()))
 
 
@@ -119,10 +122,9 @@ class Instance:
             if name not in given or not isinstance(type_, wasmtime.FuncType):
                 raise Trapped(f"the host has no function {name}", ())
             imports.append(wasmtime.Func(self.store, type_, _boxed(host.guarded(given[name]), type_)))
-        try:
-            self.exports = wasmtime.Instance(self.store, program.module, imports).exports(self.store)
-        except wasmtime.Trap as trap:
-            raise Trapped(trap.message.split("\n")[-1], ()) from None
+        self.exports = wasmtime.Instance(self.store, program.module, imports).exports(self.store)
+        if INITIALISE in self.exports:
+            self.raw(INITIALISE)
 
     # -- memory -----------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def run(section: Section, folder: Path, home: Path) -> str:
             path = workspace.root / name
             path.unlink()
             if text.startswith("(a link"):
-                path.symlink_to("/nonexistent")
+                path.symlink_to("nowhere.dol")
             else:
                 path.write_bytes(b"pub fun one() { }\n\xff\n")
         elif text.startswith("(a folder"):

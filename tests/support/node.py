@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from dolbuild.runtime.instance import NATIVE, Trapped
+from dolbuild.runtime.instance import INITIALISE, NATIVE, Trapped
 from dolbuild.runtime.values import lift, read_text
 
 SCRIPT = Path(__file__).with_name("node_host.js")
@@ -53,10 +53,9 @@ class NodeInstance:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        try:
-            self.exports = frozenset(node.ask("start"))
-        except NodeError as error:
-            raise Trapped(str(error), ()) from None
+        self.exports = frozenset(node.ask("start"))
+        if INITIALISE in self.exports:
+            self.raw(INITIALISE)
 
     def stress(self) -> None:
         if "dol.memory.STRESS" in self.exports:

@@ -14,7 +14,7 @@ from dolbuild.codegen.object import Object, Symbol
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.packages.package import STANDARD_FOLDER
 
-RUNTIME = "@dol/runtime"
+RUNTIME = resolution.RUNTIME
 CASE = "@test/case"
 
 
