@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dolbuild.cache.action import Result
 from dolbuild.cache.digest import digest
-from dolbuild.cache.files import write_atomic
+from dolbuild.files import write_atomic
 
 VERSION = "v1"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE
@@ -21,7 +22,13 @@ STATE_FOLDER = ".dolbuild"
 """Holds what the build remembers of this workspace; safe to remove."""
 
 DEFAULT_OUTPUT = "target"
+DEFAULT_VENDOR = "vendor"
 DEFAULT_ORGANISATION = "local"
+NO_WORKSPACE = """error: there is no workspace here
+A workspace is a folder with a dolbuild.toml, or with [tool.dolbuild] in its pyproject.toml;
+a folder with a Spirit.dol is a workspace of one Spirit.
+"""
+
 _ORGANISATION = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _MODULE_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_DEPTH = 32
@@ -51,6 +58,8 @@ class Settings:
     profile: str = "dev"
     profiles: dict[str, Profile] = field(default_factory=lambda: dict(PROFILES))
     store: str | None = None
+    registries: dict[str, str] = field(default_factory=dict)
+    vendor: str = DEFAULT_VENDOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,7 @@ def _settings(table: dict[str, Any], name: str) -> Settings:
     def report(message: str, hint: str = "") -> None:
         problems.append(in_file(name, "E0701", message, hint))
 
-    known = ("members", "exclude", "organisation", "output", "profile", "profiles", "cache")
+    known = ("members", "exclude", "organisation", "output", "profile", "profiles", "cache", "registries", "vendor")
     for key in table:
         if key not in known:
             report(f"there is no setting `{key}`", f"there are {', '.join(known)}")
@@ -153,7 +162,9 @@ def _settings(table: dict[str, Any], name: str) -> Settings:
                 report(f'`{key}` leads outside of the workspace: "{item}"')
         lists[key] = tuple(value)
     texts: dict[str, str] = {}
-    for key, text in (("organisation", DEFAULT_ORGANISATION), ("output", DEFAULT_OUTPUT), ("profile", "dev")):
+    for key, text in (
+        ("organisation", DEFAULT_ORGANISATION), ("output", DEFAULT_OUTPUT), ("profile", "dev"), ("vendor", DEFAULT_VENDOR)
+    ):  # fmt: skip
         value = table.get(key, text)
         if not isinstance(value, str) or not value:
             report(f"`{key}` is a text")
@@ -163,6 +174,8 @@ def _settings(table: dict[str, Any], name: str) -> Settings:
         report(f'"{texts["organisation"]}" is no organisation', "use lower-case letters, digits and single hyphens")
     if not _is_inside(texts["output"]) or PurePosixPath(texts["output"]) == PurePosixPath("."):
         report(f'`output` is a folder below the workspace, not "{texts["output"]}"')
+    if not _is_inside(texts["vendor"]) or PurePosixPath(texts["vendor"]) == PurePosixPath("."):
+        report(f'`vendor` is a folder below the workspace, not "{texts["vendor"]}"')
     profiles = dict(PROFILES)
     for profile, options in _table(table, "profiles", report).items():
         if not isinstance(options, dict) or set(options) - {"overflow"}:
@@ -181,11 +194,35 @@ def _settings(table: dict[str, Any], name: str) -> Settings:
     if store is not None and not isinstance(store, str):
         report("`cache.local` is a folder")
         store = None
+    registries: dict[str, str] = {}
+    for name_, url in _table(table, "registries", report).items():
+        wrong = _registry_problem(name_, url)
+        if wrong:
+            report(wrong, 'for example [registries] acme = "https://registry.example.org/dol"')
+        else:
+            registries[name_] = url.rstrip("/")
     if problems:
         raise DiagnosticError(*problems)
     return Settings(
-        lists["members"], lists["exclude"], texts["organisation"], texts["output"], texts["profile"], profiles, store
-    )
+        lists["members"], lists["exclude"], texts["organisation"], texts["output"], texts["profile"], profiles, store,
+        registries, PurePosixPath(texts["vendor"]).as_posix(),
+    )  # fmt: skip
+
+
+def _registry_problem(name: str, url: Any) -> str:
+    """What is wrong with an entry of ``[registries]``; empty where nothing is."""
+    if name != "default" and _ORGANISATION.fullmatch(name) is None:
+        return f'"{name}" is no organisation'
+    if not isinstance(url, str) or not url:
+        return f"the registry of `{name}` is an address"
+    split = urlsplit(url)
+    if split.scheme not in ("", "file", "http", "https"):
+        return f'the registry of `{name}` is a folder, or an address of http or https, not "{split.scheme}:"'
+    if split.username is not None or split.password is not None:
+        return f"the registry of `{name}` has a password in its address; give it by the environment or by netrc"
+    if split.query or split.fragment or (split.scheme in ("http", "https") and not split.hostname):
+        return f'"{url}" is no address of a registry'
+    return ""
 
 
 def _table(table: dict[str, Any], key: str, report: Any) -> dict[str, Any]:
@@ -205,12 +242,12 @@ def _is_inside(path: str) -> bool:
 
 
 class _Finder:
-    """Walks the tree. Hidden folders, the output folder and links to folders are not entered."""
+    """Walks the tree. Hidden folders, the folders for output and vendored packages, and links to folders are not entered."""
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self.root = root
         self.settings = settings
-        self.output = PurePosixPath(settings.output).as_posix()
+        self.closed = {PurePosixPath(settings.output).as_posix(), settings.vendor}
         self.diagnostics: list[Diagnostic] = []
 
     def members(self) -> tuple[Member, ...]:
@@ -272,7 +309,7 @@ class _Finder:
                     entry.name
                     for entry in entries
                     if not entry.name.startswith(".")
-                    and join(folder, entry.name) != self.output
+                    and join(folder, entry.name) not in self.closed
                     and entry.is_dir(follow_symlinks=False)
                 )
         except OSError as error:

@@ -2,13 +2,18 @@
 
 import gc
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from dolbuild.cache.files import sweep
 from dolbuild.cache.store import Store
+from dolbuild.files import sweep
+from dolbuild.packages.lockfile import Lock
+from dolbuild.rules.external import Externals, lock_for_build, open_sources, read_lock
 from dolbuild.rules.journal import Journal
 from dolbuild.rules.node import Node
 from dolbuild.rules.plan import plan
+from dolbuild.rules.reading import Reading, read_workspace
 from dolbuild.rules.session import Failed, Session
 from dolbuild.workspace import STATE_FOLDER, Profile, Settings, load
 
@@ -30,7 +35,20 @@ def store_folder(root: Path, settings: Settings, home: Path) -> Path:
     return root / settings.store if settings.store is not None else home / "store"
 
 
-def open_session(root: Path, *, release: bool = False, home: Path | None = None) -> Session:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a run may get at packages. *fetch*: those that are missing are fetched (a run that only lists tasks does not);
+    *locked*: the lock has to fit as it is; *tell* takes a line on what is being done."""
+
+    offline: bool = False
+    locked: bool = False
+    fetch: bool = True
+    tell: Callable[[str], None] = lambda _: None
+
+
+def open_session(
+    root: Path, *, release: bool = False, home: Path | None = None, access: Access | None = None
+) -> Session:
     """A session for the workspace at *root*. Raises DiagnosticError where it cannot be read at all."""
     gc.set_threshold(GARBAGE, 50, 50)
     workspace = load(root)
@@ -41,7 +59,23 @@ def open_session(root: Path, *, release: bool = False, home: Path | None = None)
     sweep(root / STATE_FOLDER)
     store = Store(store_folder(root, settings, home or dol_home(os.environ)))
     journal = Journal(root / STATE_FOLDER / "journal")
-    return Session(plan(workspace, profile), root, journal, store)
+    reading = read_workspace(workspace)
+    externals = bring_externals(reading, home or dol_home(os.environ), access or Access())
+    return Session(plan(reading, profile, externals), root, journal, store)
+
+
+def bring_externals(reading: Reading, home: Path, access: Access) -> Externals:
+    """The packages from elsewhere, locked and (if they may be) fetched. Raises DiagnosticError."""
+    sources = open_sources(reading.workspace, home, os.environ, offline=access.offline)
+    if not access.fetch:
+        return Externals(read_lock(reading.workspace.root) or Lock(), sources)
+    try:
+        lock = lock_for_build(reading, sources, locked=access.locked, tell=access.tell)
+        externals = Externals(lock, sources)
+        externals.fetch_all(access.tell)
+    finally:
+        sources.close()
+    return externals
 
 
 def bring_up(session: Session, node: Node, seen: set[str]) -> None:

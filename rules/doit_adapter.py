@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,11 +27,11 @@ from doit.exceptions import TaskError, TaskFailed, UnmetDependency
 from doit.task import Task
 
 from dolbuild.diagnostics import DiagnosticError, render
-from dolbuild.rules.build import open_session
+from dolbuild.rules.build import Access, open_session
 from dolbuild.rules.node import Group, Node
 from dolbuild.rules.report import Report, Style
 from dolbuild.rules.session import Failed, Session
-from dolbuild.workspace import find_root
+from dolbuild.workspace import NO_WORKSPACE, find_root
 
 DEFAULT_TASK = "build"
 USAGE = 2
@@ -102,7 +103,7 @@ def task_dictionaries(session: Session) -> Iterator[dict[str, Any]]:
         yield {"basename": kind, "name": rest, **node_task(session, node)}
 
 
-_KINDS = ("interface", "manifest", "module", "spirit", "system", "test")
+_KINDS = ("fetch", "interface", "manifest", "module", "spirit", "system", "test")
 
 
 # -- loading ---------------------------------------------------------------------------------------
@@ -119,15 +120,32 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
             "default": False,
             "help": "use the profile `release`",
         },
+        {
+            "name": "offline",
+            "long": "offline",
+            "type": bool,
+            "default": False,
+            "help": "ask no network; packages that are not here are an error",
+        },
+        {
+            "name": "locked",
+            "long": "locked",
+            "type": bool,
+            "default": False,
+            "help": "fail if dol.lock would have to change (for CI)",
+        },
     )
 
     def __init__(self) -> None:
         super().__init__()
         self.session: Session | None = None
         self.release = False
+        self.access = Access(fetch=False)
 
     def setup(self, opt_values: Any) -> None:
         self.release = bool(opt_values.get("release"))
+        offline, locked = bool(opt_values.get("offline")), bool(opt_values.get("locked"))
+        self.access = replace(self.access, offline=offline, locked=locked)
 
     def load_doit_config(self) -> dict[str, Any]:
         return {"default_tasks": [DEFAULT_TASK]}
@@ -142,8 +160,13 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
             if root is None:
                 raise NoWorkspace
             os.chdir(root)
-            self.session = open_session(root, release=self.release)
+            self.session = open_session(root, release=self.release, access=self.access)
         return self.session
+
+
+def tell(text: str) -> None:
+    """Say what is being done before the build begins."""
+    sys.stderr.write(f"{text}\n")
 
 
 class NoWorkspace(Exception):
@@ -259,12 +282,6 @@ class _WorkspaceCommand:
         return [*flat, *rest]
 
 
-NO_WORKSPACE = """error: there is no workspace here
-A workspace is a folder with a dolbuild.toml, or with [tool.dolbuild] in its pyproject.toml;
-a folder with a Spirit.dol is a workspace of one Spirit.
-"""
-
-
 class _Reporter:
     """doit's view of a `Report`."""
 
@@ -353,6 +370,7 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> Any:
         self._json = bool(params.get("json"))
         if self.ours:
+            self.loader.access = replace(self.loader.access, fetch=True, tell=tell)
             if params["num_process"] < 0:
                 sys.stderr.write("error: -n takes a number of tasks, 0 or more\n")
                 return USAGE

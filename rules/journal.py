@@ -15,7 +15,7 @@ from typing import Any
 
 from dolbuild.cache.action import Result
 from dolbuild.cache.digest import is_digest
-from dolbuild.cache.files import write_atomic
+from dolbuild.files import write_atomic
 
 FORMAT = 1
 _HEADER = b'{"dolbuild-journal":%d}\n' % FORMAT

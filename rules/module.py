@@ -65,7 +65,8 @@ def interface_node(package: Package, module: str) -> Node:
         return Action(record, run)
 
     doc = f"what others may know of {file}"
-    return Node(interface_name(package, module), doc, prepare, shown=package.shown)
+    dependencies = (package.fetched_by,) if package.fetched_by else ()
+    return Node(interface_name(package, module), doc, prepare, dependencies, shown=package.shown)
 
 
 def module_node(
@@ -119,7 +120,8 @@ def module_node(
             )
             if compiled.object is None:
                 return Outcome(diagnostics=compiled.diagnostics, failed=True)
-            return Outcome({"dolo": compiled.object}, compiled.diagnostics)
+            told = () if package.fetched_by else compiled.diagnostics  # no one here can mend another's warnings
+            return Outcome({"dolo": compiled.object}, told)
 
         return Action(record, run)
 

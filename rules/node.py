@@ -43,6 +43,9 @@ class Node:
     dependencies: tuple[str, ...] = ()
     targets: Mapping[str, str] = field(default_factory=dict)
     shown: str = ""
+    intact: Callable[[], bool] | None = None
+    """For an action whose effect is outside of the workspace: whether that is still there. Its result is never taken from
+    the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,102 +1,61 @@
 """A workspace to its graph: which nodes there are and what each waits for. Nothing is built here."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from dolbuild import compiler
 from dolbuild.analysis.check import SYSTEM
 from dolbuild.analysis.resolution import RUNTIME
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
-from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest, ReadManifest, read_manifest
+from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest
+from dolbuild.packages.name import PackageName
 from dolbuild.packages.package import (
-    STANDARD_SPIRITS,
     Package,
     find_circle,
+    is_standard,
     match_requirements,
     standard_manifest,
     standard_package,
 )
-from dolbuild.packages.system import read_system
+from dolbuild.rules.external import Externals
 from dolbuild.rules.module import TESTS, interface_name, interface_node, module_name, module_node, module_path
 from dolbuild.rules.node import Group, LinkTests, Node, Plan
+from dolbuild.rules.reading import Reading, ReadSpirit, ReadSystem
 from dolbuild.rules.spirit import manifest_node, spirit_node
 from dolbuild.rules.system import system_manifest_node, system_node
 from dolbuild.rules.test import link_tests, test_name, test_node
-from dolbuild.syntax.parser import Parsed
-from dolbuild.workspace import Member, Profile, Workspace, join
+from dolbuild.workspace import Profile, join
 
 _TEST_BLOCK = re.compile(rb'^[ \t]*test[ \t]+"', re.MULTILINE)
 
 
-def plan(workspace: Workspace, profile: Profile) -> Plan:
+def plan(reading: Reading, profile: Profile, externals: Externals) -> Plan:
     """The graph of a workspace. What is wrong with the workspace as a whole stands in its diagnostics."""
-    return _Planner(workspace, profile).run()
-
-
-class _Read:
-    """A member with its manifest as it was read."""
-
-    def __init__(self, workspace: Workspace, member: Member) -> None:
-        self.member = member
-        self.problem: Diagnostic | None = None
-        try:
-            self.data = (workspace.root / member.manifest_path).read_bytes()
-        except OSError as error:
-            self.data = b""
-            message = f"this file cannot be read: {error.strerror or error}"
-            self.problem = in_file(SPIRIT_FILE, "E0705", message)
-        self.parsed: Parsed = compiler.parse_bytes(SPIRIT_FILE, self.data)
-        self.read: ReadManifest = (
-            read_manifest(self.parsed) if self.problem is None else ReadManifest(None, (self.problem,))
-        )
-
-    @property
-    def label(self) -> str:
-        manifest = self.read.manifest
-        return manifest.name if manifest is not None else self.member.folder or "."
-
-
-class _ReadSystem:
-    """A ``System.dol`` as far as the plan needs it: its name and what it uses."""
-
-    def __init__(self, workspace: Workspace, member: Member) -> None:
-        self.member = member
-        self.problems: list[Diagnostic] = []
-        try:
-            self.data = (workspace.root / member.manifest_path).read_bytes()
-        except OSError as error:
-            self.data = b""
-            self.problems.append(in_file(SYSTEM_FILE, "E0705", f"this file cannot be read: {error.strerror or error}"))
-        self.parsed = compiler.parse_bytes(SYSTEM_FILE, self.data)
-        read = read_system(self.parsed)
-        self.problems += read.diagnostics
-        self.requires = read.requires
-        self.label = read.name or (member.folder.rpartition("/")[2] or ".")
+    return _Planner(reading, profile, externals).run()
 
 
 class _Planner:
-    def __init__(self, workspace: Workspace, profile: Profile) -> None:
-        self.workspace = workspace
+    def __init__(self, reading: Reading, profile: Profile, externals: Externals) -> None:
+        self.reading = reading
+        self.externals = externals
+        self.workspace = workspace = reading.workspace
         self.profile = profile
         self.options = compiler.Options(profile.checked, profile.whole)
         self.nodes: dict[str, Node] = {}
         self.packages: dict[str, Package] = {}
         self.tests: dict[str, LinkTests] = {}
-        self.diagnostics: list[Diagnostic] = list(workspace.diagnostics)
+        self.diagnostics: list[Diagnostic] = [*workspace.diagnostics, *reading.diagnostics]
         self.wasm_nodes: list[str] = []
 
     def run(self) -> Plan:
-        reads = [_Read(self.workspace, member) for member in self.workspace.members if member.kind == "spirit"]
-        systems = [_ReadSystem(self.workspace, m) for m in self.workspace.members if m.kind == "system"]
-        usable = self.unique(reads)
         self.packages[RUNTIME] = standard_package(RUNTIME)
-        available = {
-            self.package_id(manifest.name): manifest for read in usable if (manifest := read.read.manifest) is not None
-        }
-        self.standard([*(read.read.manifest for read in usable), *systems], available)
-        for read in usable:
+        available = {id_: manifest for id_, (manifest, _) in self.reading.members.items()}
+        needed = [one.name for read in self.reading.manifests for one in read.requires]
+        self.external(needed, available)
+        self.standard(needed, available)
+        for read in self.reading.spirits:
             self.member(read, available)
-        for system in systems:
+        for system in self.reading.systems:
             self.system(system, available)
         circle = find_circle({package.id: package.requires for package in self.packages.values()})
         if circle is not None:
@@ -107,33 +66,37 @@ class _Planner:
             self.modules(package)
         return Plan(self.nodes, self.groups(), tuple(self.diagnostics), self.tests)
 
-    def standard(self, requiring: Sequence[Manifest | _ReadSystem | None], available: dict[str, Manifest]) -> None:
-        """Add the standard Spirits that are required, directly or not, and are no members."""
-        waiting = [r.package for one in requiring if one is not None for r in one.requires]
+    def external(self, needed: list[PackageName], available: dict[str, Manifest]) -> None:
+        """Add the packages of the lock that are required, directly or not; what they require is needed too."""
+        waiting = list(needed)
         while waiting:
-            id_ = waiting.pop()
-            organisation, _, name = id_.partition("/")
-            if id_ in available or organisation != "@univrs" or name not in STANDARD_SPIRITS:
+            name = waiting.pop()
+            locked = self.externals.lock.packages.get(name.id)
+            if locked is None or name.id in available:
                 continue
-            manifest = available[id_] = standard_manifest(name)
-            self.packages[id_] = standard_package(id_, manifest)
-            waiting += [requirement.package for requirement in manifest.requires]
+            manifest = available[name.id] = self.externals.manifest(locked)
+            self.packages[name.id] = self.externals.package(locked, manifest)
+            self.add(self.externals.node(locked))
+            further = [required for required, _ in locked.requires]
+            waiting += further
+            needed += further
+
+    def standard(self, needed: list[PackageName], available: dict[str, Manifest]) -> None:
+        """Add the standard Spirits that are required, directly or not, and are no members."""
+        waiting = list(needed)
+        while waiting:
+            name = waiting.pop()
+            if name.id in available or not is_standard(name):
+                continue
+            manifest = available[name.id] = standard_manifest(name.parts[1])
+            self.packages[name.id] = standard_package(name.id, manifest)
+            waiting += [requirement.name for requirement in manifest.requires]
 
     def package_id(self, name: str) -> str:
-        return f"@{self.workspace.settings.organisation}/{name}"
+        return self.reading.package_id(name)
 
-    def unique(self, reads: list[_Read]) -> list[_Read]:
-        """The members whose names are their own; a name that is taken is reported."""
-        first: dict[str, _Read] = {}
-        for read in reads:
-            before = first.setdefault(read.label, read)
-            if before is not read:
-                message = f"the Spirit `{read.label}` is already in {before.member.manifest_path}"
-                self.diagnostics.append(in_file(read.member.manifest_path, "E0610", message))
-        return list(first.values())
-
-    def member(self, read: _Read, available: Mapping[str, Manifest]) -> None:
-        member, manifest = read.member, read.read.manifest
+    def member(self, read: ReadSpirit, available: Mapping[str, Manifest]) -> None:
+        member, manifest = read.member, read.manifest
         diagnostics = list(read.read.diagnostics)
         context: list[object] = []
         requires: dict[str, str] = {}
@@ -156,7 +119,7 @@ class _Planner:
         node = manifest_node(read.label, member.folder, read.data, manifest, tuple(diagnostics), context)
         self.nodes[node.name] = node
 
-    def system(self, read: _ReadSystem, available: Mapping[str, Manifest]) -> None:
+    def system(self, read: ReadSystem, available: Mapping[str, Manifest]) -> None:
         """A System is a package of one module, ``System.dol``, that requires what it uses."""
         diagnostics = list(read.problems)
         name = read.label
@@ -176,9 +139,9 @@ class _Planner:
         self.add(system_manifest_node(name, read.member.folder, read.data, tuple(diagnostics), context))
         self.add(system_node(name, read.member.folder, read.data, (f"manifest:{name}", _modules(self.packages[id_]))))
 
-    def entry_points(self, read: _Read) -> list[Diagnostic]:
+    def entry_points(self, read: ReadSpirit) -> list[Diagnostic]:
         """Entry points that the manifest names and that do not exist."""
-        manifest = read.read.manifest
+        manifest = read.manifest
         assert manifest is not None
         paths = [path for path in (manifest.lib, *(path for _, path in manifest.bins)) if path is not None]
         known = set(read.member.modules.values())
@@ -207,11 +170,12 @@ class _Planner:
     def modules(self, package: Package) -> None:
         required = self.required(package)
         interfaces = tuple(_interfaces(other) for other in required.values() if other.id != RUNTIME or package.standard)
+        interfaces += tuple(sorted(other.fetched_by for other in required.values() if other.fetched_by))
         names = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
         for module in names:
             self.add(interface_node(package, module))
             self.add(module_node(package, module, required, self.options, interfaces))
-        if package.standard:
+        if not package.is_member:
             return
         objects = tuple(_modules(other) for other in required.values())
         manifest = f"manifest:{package.label}"
@@ -254,9 +218,9 @@ class _Planner:
             all_ = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
             group(_interfaces(package), "", [interface_name(package, module) for module in all_])
             group(_modules(package), "", [module_name(package, module) for module in package.modules])
-        members = [package for package in self.packages.values() if not package.standard]
+        members = [package for package in self.packages.values() if package.is_member]
         kinds: dict[str, list[str]] = {
-            kind: [] for kind in ("interface", "manifest", "module", "spirit", "system", "test")
+            kind: [] for kind in ("fetch", "interface", "manifest", "module", "spirit", "system", "test")
         }
         for name in self.nodes:
             kinds[name.split(":", 1)[0]].append(name)
@@ -273,6 +237,7 @@ class _Planner:
         )
         group("check", "check every manifest and module, tests included", kinds["manifest"] + own)
         group("test", "run every test of the workspace", kinds["test"])
+        group("fetch", "fetch every package that the lock names", kinds["fetch"])
         group("interface", "what modules may know of each other", kinds["interface"])
         group("manifest", "read the manifests", kinds["manifest"])
         group("module", "check modules and generate their code", kinds["module"])

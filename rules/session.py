@@ -11,9 +11,9 @@ from typing import Any
 
 from dolbuild.cache.action import Result
 from dolbuild.cache.digest import digest
-from dolbuild.cache.files import write_atomic
 from dolbuild.cache.store import Store
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
+from dolbuild.files import write_atomic
 from dolbuild.rules.journal import Entry, Journal
 from dolbuild.rules.node import Action, Node, Plan
 
@@ -127,6 +127,8 @@ class Session:
         entry = self.journal.entries.get(node.name)
         if entry is None or set(entry.targets) != set(node.targets):
             return False
+        if node.intact is not None and not node.intact():
+            return False
         try:
             key = self._action(node).record.key
         except DiagnosticError:
@@ -156,7 +158,7 @@ class Session:
             try:
                 action = self._action(node)
                 key = action.record.key
-                result = None if self.always else self.store.lookup(key)
+                result = None if self.always or node.intact is not None else self.store.lookup(key)
                 status = Status.HIT if result is not None else Status.RAN
                 if result is not None:
                     self.results[node.name] = result

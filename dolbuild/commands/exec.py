@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dolbuild.commands.opening import tell
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, render
-from dolbuild.rules.build import bring_up, open_session
+from dolbuild.rules.build import Access, bring_up, open_session
 from dolbuild.rules.node import Node
 from dolbuild.rules.report import Report, Style
 from dolbuild.rules.session import Failed, Session
 from dolbuild.runtime.capabilities import Capabilities
-from dolbuild.workspace import find_root
+from dolbuild.workspace import NO_WORKSPACE, find_root
 
 USAGE = 2
 INTERRUPTED = 130
@@ -30,13 +31,11 @@ def run(arguments: list[str]) -> int:
         return _usage(USAGE_LINE)
     root = find_root(Path.cwd())
     if root is None:
-        from dolbuild.rules.doit_adapter import NO_WORKSPACE
-
         sys.stderr.write(NO_WORKSPACE)
         return USAGE
     name, *rest = arguments
     try:
-        session = open_session(root, release=options.release)
+        session = open_session(root, release=options.release, access=Access(tell=tell))
         node = session.plan.nodes.get(f"spirit:{name}")
         if node is None:
             known = sorted(n.removeprefix("spirit:") for n in session.plan.nodes if n.startswith("spirit:"))

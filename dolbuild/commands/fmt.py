@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from dolbuild.cache.files import write_atomic
 from dolbuild.diagnostics import DiagnosticError, in_file, render
+from dolbuild.files import write_atomic
 from dolbuild.source import SourceFile, decode
 from dolbuild.syntax.format import format_source
 from dolbuild.workspace import find_root, join, load

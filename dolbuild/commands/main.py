@@ -17,6 +17,13 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
   dolbuild exec SPIRIT [ARG...] run a Spirit's binary
   dolbuild exec SPIRIT FUNCTION [ARG...]
                                 call an exported function of its library
+  dolbuild add PACKAGE[@REQUIREMENT]... | remove PACKAGE...
+                                change what a Spirit requires, and the lock
+  dolbuild lock | update [PACKAGE...]
+                                make dol.lock fit the manifests | look for newer versions
+  dolbuild fetch | vendor       fetch every package | copy them into the workspace
+  dolbuild publish [SPIRIT] | yank PACKAGE@VERSION
+                                publish a Spirit to a registry | take a version back
   dolbuild fmt [--check] [FILE...]
                                 the canonical layout, for some files or the workspace
   dolbuild parse FILE... [--json]
@@ -30,6 +37,8 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
 Options of build, check and test:
   --release                     the profile `release`
   --json                        events and diagnostics as JSON, one value a line
+  --locked                      fail if dol.lock would have to change (for CI)
+  --offline                     ask no network
   -n N                          N tasks at a time
   -a                            run everything, whatever is known already
 
@@ -67,12 +76,61 @@ def _explain(arguments: list[str]) -> int:
     return run(arguments)
 
 
+def _lock(arguments: list[str]) -> int:
+    from dolbuild.commands.lock import lock
+
+    return lock(arguments)
+
+
+def _update(arguments: list[str]) -> int:
+    from dolbuild.commands.lock import update
+
+    return update(arguments)
+
+
+def _add(arguments: list[str]) -> int:
+    from dolbuild.commands.add import add
+
+    return add(arguments)
+
+
+def _remove(arguments: list[str]) -> int:
+    from dolbuild.commands.add import remove
+
+    return remove(arguments)
+
+
+def _vendor(arguments: list[str]) -> int:
+    from dolbuild.commands.vendor import run
+
+    return run(arguments)
+
+
+def _publish(arguments: list[str]) -> int:
+    from dolbuild.commands.publish import run
+
+    return run(arguments)
+
+
+def _yank(arguments: list[str]) -> int:
+    from dolbuild.commands.publish import run_yank
+
+    return run_yank(arguments)
+
+
 VERBS: dict[str, Callable[[list[str]], int]] = {
+    "add": _add,
     "exec": _exec,
     "explain": _explain,
     "fmt": _fmt,
+    "lock": _lock,
     "parse": _parse,
+    "publish": _publish,
+    "remove": _remove,
+    "update": _update,
+    "vendor": _vendor,
     "wat": _wat,
+    "yank": _yank,
 }
 """Commands that are no task of doit."""
 

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from dolbuild.analysis.context import did_you_mean
 from dolbuild.diagnostics import Diagnostic, at, has_errors
 from dolbuild.packages.evaluate import CannotEvaluate, Evaluator, show
-from dolbuild.packages.version import is_requirement, is_version
+from dolbuild.packages.name import PackageName, WrongName, parse_name
+from dolbuild.packages.version import is_version
+from dolbuild.packages.wanted import Wanted, WrongRequirement, parse_wanted
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
 from dolbuild.syntax.parser import Parsed
@@ -25,13 +27,25 @@ _KNOWN = (*_TEXTS, "authors", "bins", "requires", "constraint", "exegesis")
 _SOURCE_PATH = re.compile(r"src/(?:[A-Za-z_][A-Za-z0-9_]*/)*[A-Za-z_][A-Za-z0-9_]*\.dol")
 
 
+class Report(Protocol):
+    """Takes what is wrong at a node."""
+
+    def __call__(self, node: t.Node | Span, code: str, message: str, hint: str = "") -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """``requires @org/name: "^1.0"``. *value* is a version requirement, a branch, or a record."""
+    """``requires @org/name: "^1.0"``. *value* is as it was written: a version requirement, a branch, or a record."""
 
-    package: str
+    name: PackageName
+    wanted: Wanted
     value: Any
     span: Span
+
+    @property
+    def package(self) -> str:
+        """The name as it was written, with which imports of the package begin."""
+        return self.name.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +164,11 @@ class _Reader:
         except CannotEvaluate as error:
             self.report(error.node, "E0502", f"`{entry.package}` is required in no way: {error.reason}")
             return None
-        if any(requirement.package == entry.package for requirement in before):
+        requirement = requirement_of(entry, value, self.report)
+        if requirement is not None and any(requirement.name.id == other.name.id for other in before):
             self.report(entry, "E0603", f"`{entry.package}` is required twice")
             return None
-        if entry.package.startswith(("@git:", "@https://")):
-            return Requirement(entry.package, value, entry.span)
-        if "." in entry.package:
-            self.report(entry, "E0606", "a requirement names a package, not a module in it")
-            return None
-        if not isinstance(value, str) or not is_requirement(value):
-            self.report(entry.value, "E0606", f"{show(value)} is no requirement on versions",
-                        'write "^1.0", "~1.2", "=1.2.3" or ">=1.0, <3"')  # fmt: skip
-            return None
-        return Requirement(entry.package, value, entry.span)
+        return requirement
 
     def constraint(self, entry: t.Constraint) -> None:
         evaluator = Evaluator(self.values)
@@ -213,6 +219,21 @@ class _Reader:
                         "entry points are files below src/, such as src/lib.dol")  # fmt: skip
             return None
         return value
+
+
+def requirement_of(entry: t.Requires, value: Any, report: Report) -> Requirement | None:
+    """A ``requires`` or ``uses`` entry with its evaluated value; None where it cannot be understood, which is reported."""
+    if entry.package.startswith("@") and not entry.package.startswith(("@git:", "@https://")) and "." in entry.package:
+        report(entry, "E0606", "a requirement names a package, not a module in it")
+        return None
+    try:
+        name = parse_name(entry.package)
+        return Requirement(name, parse_wanted(name, value), value, entry.span)
+    except WrongName as error:
+        report(entry, "E0606", f"`{entry.package}` is no package: {error}")
+    except WrongRequirement as error:
+        report(entry.value, "E0606", str(error), error.hint)
+    return None
 
 
 def _is_texts(value: Any) -> bool:

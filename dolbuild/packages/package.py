@@ -1,6 +1,6 @@
 """Packages: a Spirit with its modules, wherever it comes from, and what it requires."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +8,9 @@ from dolbuild.analysis.resolution import RUNTIME
 from dolbuild.analysis.resolution import Package as Resolvable
 from dolbuild.diagnostics import Diagnostic, at
 from dolbuild.packages.manifest import SPIRIT_FILE, Manifest, read_manifest
+from dolbuild.packages.name import Kind, PackageName
 from dolbuild.packages.version import satisfies
+from dolbuild.packages.wanted import Versions
 from dolbuild.source import SourceFile
 from dolbuild.syntax.parser import parse
 
@@ -34,6 +36,13 @@ class Package:
     requires: Mapping[str, str] = field(default_factory=dict)
     standard: bool = False
     """Whether it ships with the tool."""
+    fetched_by: str = ""
+    """The node that fetches it, for a package from elsewhere."""
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it is a part of the workspace."""
+        return not self.standard and not self.fetched_by
 
     @property
     def resolvable(self) -> Resolvable:
@@ -43,6 +52,19 @@ class Package:
 
 STANDARD_SPIRITS = ("http", "json", "std")
 """Spirits of the organisation ``univrs`` that ship with the tool."""
+
+
+def is_standard(name: PackageName) -> bool:
+    """Whether a package ships with the tool."""
+    return name.kind is Kind.REGISTRY and name.parts[0] == "univrs" and name.parts[1] in STANDARD_SPIRITS
+
+
+def is_external(name: PackageName, members: Container[str], registry: str | None) -> bool:
+    """Whether a package has to be locked: it is no member, it does not ship with the tool, and there is somewhere that it can
+    come from. *registry* is the address of its registry, if it has one."""
+    if name.kind is not Kind.REGISTRY:
+        return True
+    return name.id not in members and not is_standard(name) and registry is not None
 
 
 def standard_package(id_: str, manifest: Manifest | None = None) -> Package:
@@ -88,23 +110,21 @@ def match_requirements(
     matched: dict[str, str] = {}
     problems: list[Diagnostic] = []
     for requirement in manifest.requires:
-        name = requirement.package
-        if name.startswith(("@git:", "@https://")):
-            message = f"`{name}` cannot be fetched by this version of dolbuild"
-            problems.append(at(source, requirement.span, "E0901", message))
-            continue
-        found = available.get(name)
-        if name == package_id:
+        name, wanted = requirement.name, requirement.wanted
+        found = available.get(name.id)
+        if name.id == package_id:
             problems.append(at(source, requirement.span, "E0607", "this Spirit requires itself"))
         elif found is None:
             hint = "a Spirit of this workspace is required as @organisation/name"
+            if name.kind is Kind.REGISTRY:
+                hint += f"; another one needs a registry: [registries] {name.parts[0]} in the settings"
             problems.append(at(source, requirement.span, "E0607", f"there is no package `{name}`", hint))
-        elif not satisfies(found.version, str(requirement.value)):
-            message = f'`{name}` is required as "{requirement.value}", but this workspace has {found.version}'
+        elif name.kind is Kind.REGISTRY and isinstance(wanted, Versions) and not satisfies(found.version, wanted.text):
+            message = f"`{name}` is required as {wanted}, but this workspace has {found.version}"
             hint = "change the requirement here, or the version in its Spirit.dol"
             problems.append(at(source, requirement.span, "E0608", message, hint))
         else:
-            matched[name] = name
+            matched[name.text] = name.id
     return matched, problems
 
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from dolbuild.diagnostics import Diagnostic, at
-from dolbuild.packages.manifest import SYSTEM_FILE, Requirement
-from dolbuild.packages.version import is_requirement
+from dolbuild.packages.evaluate import CannotEvaluate, Evaluator
+from dolbuild.packages.manifest import SYSTEM_FILE, Requirement, requirement_of
 from dolbuild.source import Span
 from dolbuild.syntax import tree as t
 from dolbuild.syntax.parser import Parsed
@@ -31,18 +31,26 @@ def read_system(parsed: Parsed) -> ReadSystem:
         diagnostics.append(at(parsed.source, Span(0, 0), "E0602", f"{SYSTEM_FILE} declares {what}"))
     if not systems:
         return ReadSystem("", (), tuple(diagnostics))
+
+    def report(node: t.Node | Span, code: str, message: str, hint: str = "") -> None:
+        span = node if isinstance(node, Span) else node.span
+        diagnostics.append(at(parsed.source, span, code, message, hint))
+
     requirements: dict[str, Requirement] = {}
     for member in systems[0].members:
         if not isinstance(member, t.Requires):
             continue
-        if member.package in requirements:
-            diagnostics.append(at(parsed.source, member.span, "E0603", f"`{member.package}` is used twice"))
-        elif not isinstance(member.value, t.String) or not is_requirement(member.value.value):
-            hint = 'write "^1.0", "~1.2", "=1.2.3" or ">=1.0, <3"'
-            diagnostics.append(
-                at(parsed.source, member.value.span, "E0606", "this is no requirement on versions", hint)
-            )
+        try:
+            value = Evaluator({}).value(member.value)
+        except CannotEvaluate as error:
+            report(error.node, "E0502", f"`{member.package}` is used in no way: {error.reason}")
+            continue
+        requirement = requirement_of(member, value, report)
+        if requirement is None:
+            continue
+        if requirement.name.id in requirements:
+            report(member, "E0603", f"`{member.package}` is used twice")
         else:
-            requirements[member.package] = Requirement(member.package, member.value.value, member.span)
+            requirements[requirement.name.id] = requirement
     name = "-".join(_WORD.split(systems[0].name)).lower().replace("_", "-")
     return ReadSystem(name, tuple(requirements.values()), tuple(diagnostics))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dolbuild.cache.action import Record, Result
 from dolbuild.cache.digest import digest, is_digest
-from dolbuild.cache.files import ABANDONED, sweep, write_atomic
 from dolbuild.cache.store import Store
+from dolbuild.files import ABANDONED, sweep, write_atomic
 
 A, B = digest(b"a"), digest(b"b")
 

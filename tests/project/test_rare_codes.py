@@ -10,11 +10,11 @@ from dolbuild import compiler
 from dolbuild.cache.store import Store
 from dolbuild.codegen.link import Root
 from dolbuild.diagnostics import DiagnosticError, render
+from dolbuild.rules.build import open_session
 from dolbuild.rules.journal import Journal
 from dolbuild.rules.linking import Link
-from dolbuild.rules.plan import plan
 from dolbuild.rules.session import Session
-from dolbuild.workspace import PROFILES, load
+from dolbuild.workspace import load
 from tests.support.workspaces import SETTINGS, Workspace, spirit
 
 
@@ -62,7 +62,7 @@ def session(root: Path) -> Session:
     (root / "a" / "src").mkdir(parents=True)
     (root / "a" / "Spirit.dol").write_text(spirit("a"))
     (root / "a" / "src" / "lib.dol").write_text("pub fun one() -> Int64 { return 1 }\n")
-    made = plan(load(root), PROFILES["dev"])
+    made = open_session(root, home=root / "home").plan
     return Session(made, root, Journal(root / ".dolbuild/journal"), Forgetful(root / "store"))
 
 

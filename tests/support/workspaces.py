@@ -46,9 +46,10 @@ class Ran:
 class Workspace:
     """A folder with files, and an own ``DOL_HOME``."""
 
-    def __init__(self, root: Path, home: Path) -> None:
+    def __init__(self, root: Path, home: Path, variables: Mapping[str, str] | None = None) -> None:
         self.root = root
         self.home = home
+        self.variables = dict(variables or {})
 
     def write(self, files: Mapping[str, str | bytes]) -> None:
         for name, text in files.items():
@@ -58,7 +59,7 @@ class Workspace:
 
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if k not in ("DOL_HOME", "NO_COLOR", "PYTHONHASHSEED")}
-        return kept | {"DOL_HOME": str(self.home), "PYTHONWARNINGS": "error::ResourceWarning"}
+        return kept | {"DOL_HOME": str(self.home), "PYTHONWARNINGS": "error::ResourceWarning"} | self.variables
 
     def command(self, *arguments: str, program: str = "dolbuild", cwd: str = "") -> Ran:
         """Run ``dolbuild`` (or ``doit``) in this workspace, in a process of its own."""
