@@ -106,7 +106,8 @@ def lock_for_build(reading: Reading, sources: Sources, *, locked: bool, tell: Ca
     if lock is None and found.stale and not locked:
         lock = search(reading, sources, Lock())
         write_lock(root, lock)
-        tell(f"wrote {LOCK_FILE}: {len(lock.packages)} packages; keep it under version control")
+        count = len(lock.packages)
+        tell(f"wrote {LOCK_FILE}: {count} package{'' if count == 1 else 's'}; keep it under version control")
         return lock
     stale = stale_lock(found, strict=locked)
     if stale is not None:

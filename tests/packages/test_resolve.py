@@ -1,15 +1,37 @@
 """The search: against a solver that tries everything, and how long it takes."""
 
 import itertools
+import json
 import time
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dolbuild.diagnostics import render
 from dolbuild.packages.conflict import explain
 from dolbuild.packages.resolve import Conflict, resolve
 from dolbuild.packages.version import satisfies
 from tests.support.indexes import DataCatalogue, asked
+
+CASES = sorted((Path(__file__).parent / "resolver").glob("*.json"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[path.stem for path in CASES])
+def test_case(case: Path) -> None:
+    """An index, what is asked of it, and the answer, or parts of the explanation why there is none."""
+    data = json.loads(case.read_text())
+    catalogue = DataCatalogue(data["index"])
+    wanted = [asked(text) for text in data["asked"]]
+    try:
+        found = {id_: candidate.version for id_, candidate in resolve(wanted, catalogue).items()}
+    except Conflict as conflict:
+        text = render(explain(conflict, wanted, catalogue))
+        assert [part for part in data["conflict"] if part not in text] == [], text
+    else:
+        assert found == data["answer"]
+
 
 NAMES = ["@t/a", "@t/b", "@t/c", "@t/d", "@t/e"]
 VERSIONS = ["1.0.0", "1.1.0", "2.0.0", "3.0.0"]
