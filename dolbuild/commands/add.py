@@ -82,7 +82,7 @@ def _edited(spirit: ReadSpirit, edit: Callable[[], str]) -> str:
         return edit()
     except CannotEdit as error:
         path = spirit.member.manifest_path
-        raise DiagnosticError(in_file(path, "E1009", f"this manifest cannot be changed: {error}")) from None
+        raise DiagnosticError(in_file(path, "E1007", f"this manifest cannot be changed: {error}")) from None
 
 
 def _finish(opened: Opened, spirit: ReadSpirit, text: str) -> None:

@@ -1,7 +1,7 @@
 """Values of the search for packages: what is asked for, by whom, and what there is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from dolbuild.diagnostics import Diagnostic
@@ -82,6 +82,12 @@ class Asked:
 
     def __str__(self) -> str:
         return f"{self.name} {self.wanted}"
+
+    def at_its_place(self, told: Diagnostic) -> Diagnostic:
+        """What is to be said about it, at the line where a user wrote it."""
+        if told.place is not None or self.diagnostic is None:
+            return told
+        return replace(told, place=self.diagnostic.place, line_text=self.diagnostic.line_text, rooted=True)
 
 
 class Catalogue(Protocol):

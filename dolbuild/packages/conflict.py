@@ -26,7 +26,8 @@ def explain(conflict: Conflict, asked: Sequence[Asked], catalogue: Catalogue) ->
         message = f"no version of {next(iter(names.values()))} meets all that is required of it"
     else:
         message = f"no versions of {', '.join(str(names[id_]) for id_ in sorted(names))} fit together"
-    return Diagnostic("E1001", message, hint=_hint(chains, asked, catalogue), notes=tuple(notes))
+    told = Diagnostic("E1001", message, hint=_hint(chains, asked, catalogue), notes=tuple(notes))
+    return chains[0][0][0].at_its_place(told)
 
 
 def _chains(conflict: Conflict, catalogue: Catalogue) -> list[list[Cause]]:

@@ -21,7 +21,7 @@ from dolbuild.packages.problem import UNREACHABLE, WRONG_INDEX, problem
 from dolbuild.packages.registry import MAX_INDEX, FileRegistry, HttpRegistry, archive_path, index_path
 from dolbuild.packages.version import version_key
 
-REFUSED = "E1010"
+REFUSED = "E1008"
 """What may not be published."""
 
 Edit = Callable[[dict[str, Published]], None]

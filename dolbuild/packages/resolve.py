@@ -10,6 +10,7 @@ from typing import Any
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep
 from resolvelib.resolvers import Resolution
 
+from dolbuild.diagnostics import DiagnosticError
 from dolbuild.packages.candidate import Asked, Candidate, Catalogue
 from dolbuild.packages.name import Kind
 from dolbuild.packages.wanted import Versions
@@ -100,7 +101,7 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
         wanted = list(requirements[identifier])
         excluded = list(incompatibilities[identifier])
         if wanted:
-            found = self.catalogue.candidates(wanted[0].name, [one.wanted for one in wanted])
+            found = self._candidates(wanted)
             known = self._found.setdefault(identifier, {})
             known.update(dict.fromkeys(found))
         else:
@@ -111,6 +112,13 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
             for candidate in found
             if candidate not in excluded and all(self.is_satisfied_by(one, candidate) for one in wanted)
         ]
+
+    def _candidates(self, asked: Sequence[Asked]) -> Sequence[Candidate]:
+        try:
+            return self.catalogue.candidates(asked[0].name, [one.wanted for one in asked])
+        except DiagnosticError as error:
+            written = min(asked, key=lambda one: (not one.where, one.where))
+            raise DiagnosticError(*map(written.at_its_place, error.diagnostics)) from None
 
     def is_satisfied_by(self, requirement: Asked, candidate: Candidate) -> bool:
         if requirement.name.kind is not Kind.REGISTRY:

@@ -45,7 +45,7 @@ def run(section: Section, folder: Path, home: Path) -> str:
     workspace = Workspace(folder / "work", home)
     workspace.root.mkdir()
     defaults = {"dolbuild.toml": 'organisation = "acme"\nmembers = ["*"]\n'}
-    if not any(name.startswith("example/") and name.endswith("Spirit.dol") for name in section.files):
+    if "example/Spirit.dol" not in section.files:
         defaults["example/Spirit.dol"] = spirit("example")
     if not any(name.endswith(("lib.dol", "main.dol")) for name in section.files) and section.code != "E0605":
         defaults["example/src/lib.dol"] = "pub fun one() -> Int64 { return 1 }\n"
