@@ -19,15 +19,19 @@ STACK = 512 * 1024 * 1024
 """Bytes of address space for the stack; only what is used is ever memory."""
 
 _lock = threading.Lock()
+_here = threading.local()
 
 
 def deeply(work: Callable[[], T]) -> T:
-    """What *work* gives, computed with room to recurse. Exceptions pass through. Where it is interrupted it is left behind
-    and ends with the process."""
+    """What *work* gives, computed with room to recurse; at once where there is room already. Exceptions pass through. Where it
+    is interrupted it is left behind and ends with the process."""
+    if getattr(_here, "deep", False):
+        return work()
     results: list[T] = []
     errors: list[BaseException] = []
 
     def run() -> None:
+        _here.deep = True
         try:
             results.append(work())
         except BaseException as error:

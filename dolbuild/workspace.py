@@ -7,6 +7,7 @@ This is the only reader of a user's tree. Paths that leave here are relative to 
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -84,6 +85,8 @@ class Workspace:
     settings: Settings
     members: tuple[Member, ...]
     diagnostics: tuple[Diagnostic, ...]
+    folders: Mapping[str, int] = field(default_factory=dict)
+    """Every folder that was looked into, relative to the root, with its modification time (ns) before."""
 
     def path(self, relative: str) -> Path:
         return self.root / relative
@@ -114,12 +117,15 @@ def _has_table(path: Path) -> bool:
         return False
 
 
-def load(root: Path) -> Workspace:
-    """Read the settings and find the members. Raises DiagnosticError where the settings are unusable."""
+def load(root: Path, known: tuple[tuple[Member, ...], Mapping[str, int]] | None = None) -> Workspace:
+    """Read the settings and find the members. *known*: members and folders that are known not to have changed. Raises
+    DiagnosticError where the settings are unusable."""
     settings = read_settings(root)
+    if known is not None:
+        return Workspace(root, settings, known[0], (), known[1])
     finder = _Finder(root, settings)
     members = finder.members()
-    return Workspace(root, settings, members, tuple(finder.diagnostics))
+    return Workspace(root, settings, members, tuple(finder.diagnostics), finder.seen)
 
 
 # -- settings --------------------------------------------------------------------------------------
@@ -249,6 +255,16 @@ class _Finder:
         self.settings = settings
         self.closed = {PurePosixPath(settings.output).as_posix(), settings.vendor}
         self.diagnostics: list[Diagnostic] = []
+        self.seen: dict[str, int] = {}
+        self._see(".")
+
+    def _see(self, folder: str) -> None:
+        """Remember when a folder was changed last, before it is looked into."""
+        if folder not in self.seen:
+            try:
+                self.seen[folder] = os.stat(self.root / folder).st_mtime_ns
+            except OSError:
+                self.seen[folder] = -1
 
     def members(self) -> tuple[Member, ...]:
         folders: set[str] = set()
@@ -267,6 +283,7 @@ class _Finder:
         members: list[Member] = []
         for folder in kept:
             base = self.root / folder
+            self._see(folder or ".")
             if (base / SPIRIT_FILE).is_file():
                 modules = self.modules(folder, "src")
                 members.append(Member(folder, modules, self.modules(folder, "tests")))
@@ -303,6 +320,7 @@ class _Finder:
                 self._match(join(folder, name), rest, found, depth + 1)
 
     def folders(self, folder: str) -> list[str]:
+        self._see(folder or ".")
         try:
             with os.scandir(self.root / folder) as entries:
                 return sorted(
@@ -326,6 +344,7 @@ class _Finder:
     def _modules(self, folder: str, path: str, parts: tuple[str, ...], modules: dict[str, str]) -> None:
         if len(parts) > _MAX_DEPTH:
             return
+        self._see(join(folder, path))
         try:
             with os.scandir(self.root / folder / path) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)

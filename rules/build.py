@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import dolbuild.cache
+import dolbuild.rules
 from dolbuild.cache.store import Store
 from dolbuild.files import sweep
 from dolbuild.packages.lockfile import Lock
@@ -13,11 +15,16 @@ from dolbuild.rules.external import Externals, lock_for_build, open_sources, rea
 from dolbuild.rules.journal import Journal
 from dolbuild.rules.node import Node
 from dolbuild.rules.plan import plan
+from dolbuild.rules.quick import context_of
 from dolbuild.rules.reading import Reading, read_workspace
+from dolbuild.rules.remembered import Remembered
 from dolbuild.rules.session import Failed, Session
 from dolbuild.workspace import STATE_FOLDER, Profile, Settings, load
 
 HOME_VARIABLE = "DOL_HOME"
+
+TOOL_FOLDERS = tuple(Path(package.__path__[0]).resolve() for package in (dolbuild, dolbuild.rules, dolbuild.cache))
+"""Where the tool is: another tool means that everything has to be looked at."""
 
 GARBAGE = 200_000
 """Objects between two looks for cycles. A compiler makes many objects and hardly any cycle; Python's own
@@ -51,17 +58,23 @@ def open_session(
 ) -> Session:
     """A session for the workspace at *root*. Raises DiagnosticError where it cannot be read at all."""
     gc.set_threshold(GARBAGE, 50, 50)
-    workspace = load(root)
+    home = home or dol_home(os.environ)
+    remembered = Remembered(root, context_of(release, str(home)))
+    workspace = load(root, remembered.members)
     settings = workspace.settings
     name = "release" if release else settings.profile
     profile: Profile = settings.profiles[name]
     sweep(root / settings.output / "spirits")
     sweep(root / STATE_FOLDER)
-    store = Store(store_folder(root, settings, home or dol_home(os.environ)))
+    store = Store(store_folder(root, settings, home))
     journal = Journal(root / STATE_FOLDER / "journal")
-    reading = read_workspace(workspace)
-    externals = bring_externals(reading, home or dol_home(os.environ), access or Access())
-    return Session(plan(reading, profile, externals), root, journal, store)
+    reading = read_workspace(workspace, known=remembered.manifest)
+    externals = bring_externals(reading, home, access or Access())
+    remembered.look(workspace, (*TOOL_FOLDERS, *externals.folders()))
+    made = plan(reading, profile, externals, remembered.has_tests)
+    session = Session(made, root, journal, store, remembered.cone(made, workspace))
+    session.leave = lambda complete: remembered.leave(session, reading, complete)
+    return session
 
 
 def bring_externals(reading: Reading, home: Path, access: Access) -> Externals:
@@ -81,7 +94,7 @@ def bring_externals(reading: Reading, home: Path, access: Access) -> Externals:
 def bring_up(session: Session, node: Node, seen: set[str]) -> None:
     """Do the dependencies of a node and then itself, outside of doit. Raises `Failed`. The graph is a few layers deep, never
     more."""
-    if node.name in seen:
+    if node.name in seen or session.is_proven(node.name):
         return
     seen.add(node.name)
     failed: Failed | None = None

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,9 +26,11 @@ from doit.cmd_run import Run as DoitRun
 from doit.exceptions import TaskError, TaskFailed, UnmetDependency
 from doit.task import Task
 
+from dolbuild.deep import deeply
 from dolbuild.diagnostics import DiagnosticError, render
 from dolbuild.rules.build import Access, open_session
 from dolbuild.rules.node import Group, Node
+from dolbuild.rules.quick import nothing_to_do, selection_of
 from dolbuild.rules.report import Report, Style
 from dolbuild.rules.session import Failed, Session
 from dolbuild.workspace import NO_WORKSPACE, find_root
@@ -55,7 +57,7 @@ class NodeAction(BaseAction):  # type: ignore[misc]
 
     def execute(self, out: Any = None, err: Any = None) -> TaskFailed | TaskError | None:
         try:
-            self.session.execute(self.node)
+            deeply(lambda: self.session.execute(self.node))
         except Failed as failed:
             text = "\n".join(render(diagnostic) for diagnostic in failed.diagnostics)
             return TaskFailed(text)
@@ -84,13 +86,35 @@ def group_task(group: Group) -> dict[str, Any]:
     return {"actions": None, "task_dep": list(group.nodes), "doc": group.doc or None}
 
 
-def session_tasks(session: Session) -> list[Task]:
-    """All tasks of a session. A node is shown under the group of its kind."""
+def session_tasks(session: Session, selected: Sequence[str] | None = None) -> list[Task]:
+    """The tasks of a session; for *selected* names only those that have to be looked at. A node is shown under the group of its
+    kind."""
     plan = session.plan
+    if selected is not None and session.cone is not None:
+        return _pruned(session, selected)
     tasks = [Task(name, has_subtask=True, **group_task(group)) for name, group in sorted(plan.groups.items())]
     for name, node in sorted(plan.nodes.items()):
         tasks.append(Task(name, subtask_of=name.split(":", 1)[0], **node_task(session, node)))
     return tasks
+
+
+def _pruned(session: Session, selected: Sequence[str]) -> list[Task]:
+    """The selected names, and below them the nodes that may be stale."""
+    plan = session.plan
+    waiting = [name for name in plan.reached(selected) if not session.is_proven(name)]
+    tasks: list[Task] = []
+    groups = [name for name in dict.fromkeys(selected) if name in plan.groups]
+    for name in sorted({*waiting, *(name for name in selected if name in plan.nodes)}):
+        node = plan.nodes[name]
+        arguments = node_task(session, node)
+        arguments["task_dep"] = [one for one in plan.expand(node.dependencies) if not session.is_proven(one)]
+        tasks.append(Task(name, subtask_of=name.split(":", 1)[0], **arguments))
+    for name in groups:
+        group = plan.groups[name]
+        kept = tuple(one for one in group.nodes if not session.is_proven(one))
+        tasks.append(Task(name, has_subtask=True, **group_task(Group(name, group.doc, kept))))
+    kinds = {task.subtask_of for task in tasks if task.subtask_of} - set(groups)
+    return tasks + [Task(kind, has_subtask=True, actions=None) for kind in sorted(kinds)]
 
 
 def task_dictionaries(session: Session) -> Iterator[dict[str, Any]]:
@@ -139,6 +163,8 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.session: Session | None = None
+        self.selected: list[str] | None = None
+        self.always = False
         self.release = False
         self.access = Access(fetch=False)
 
@@ -151,7 +177,11 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
         return {"default_tasks": [DEFAULT_TASK]}
 
     def load_tasks(self, cmd: Any, pos_args: list[str]) -> list[Task]:
-        return session_tasks(self.open())
+        session = self.open()
+        names = pos_args or [DEFAULT_TASK]
+        known = all(name in session.plan.nodes or name in session.plan.groups for name in names)
+        self.selected = names if isinstance(cmd, DoitRun) and known else None
+        return session_tasks(session, self.selected)
 
     def open(self) -> Session:
         """The session of this run."""
@@ -161,6 +191,8 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
                 raise NoWorkspace
             os.chdir(root)
             self.session = open_session(root, release=self.release, access=self.access)
+            if self.always:
+                self.session.cone = None
         return self.session
 
 
@@ -350,6 +382,9 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
     def parse_execute(self, in_args: list[str]) -> int:
         if self.ours and in_args and in_args[0] in self.verbs:
             return self.verbs[in_args[0]](in_args[1:])
+        if self.ours and (told := nothing_to_do(in_args, os.environ)) is not None:
+            sys.stdout.write(f"{told}\n")
+            return 0
         return super().parse_execute(in_args)
 
     def _selected(self, params: Any, names: list[str]) -> list[str]:
@@ -371,6 +406,7 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         self._json = bool(params.get("json"))
         if self.ours:
             self.loader.access = replace(self.loader.access, fetch=True, tell=tell)
+            self.loader.always = bool(params.get("always"))
             if params["num_process"] < 0:
                 sys.stderr.write("error: -n takes a number of tasks, 0 or more\n")
                 return USAGE
@@ -397,16 +433,26 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         if session is not None and reporter == "console":
             session.always = always
             color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+            selected = self.loader.selected
+            proven = [] if selected is None or session.cone is None else session.plan.reached(selected)
+            looked_at = sum(1 for name in proven if session.is_proven(name) and name not in selected)
             report = Report(session, Style(outfile if isinstance(outfile, io.TextIOWrapper) else sys.stdout,
-                                           sys.stderr, self._json, color))  # fmt: skip
+                                           sys.stderr, self._json, color), looked_at)  # fmt: skip
             reporter = _Reporter(report)
         status = super()._execute(
             outfile, verbosity, always, continue_, reporter, num_process, par_type, single,
             auto_delayed_regex, force_verbosity, failure_verbosity, pdb,
         )  # fmt: skip
-        if report is None:
+        if report is None or session is None:
             return int(status)
-        return 1 if report.failed or status else 0
+        failed = bool(report.failed or status)
+        complete: dict[str, int] = {}
+        if not failed and not report.diagnostics and self.loader.selected is not None and not single:
+            complete[selection_of(self.loader.selected, ["--locked"] if self.loader.access.locked else [])] = (
+                report.total
+            )
+        session.leave(complete)
+        return 1 if failed else 0
 
 
 class List(_WorkspaceCommand, DoitList):  # type: ignore[misc]
@@ -459,7 +505,7 @@ def run_doit(arguments: list[str]) -> int:
                 commands[command.__name__.lower()] = command
             return commands
 
-    return int(Main(WorkspaceLoader(), config_filenames=()).run(arguments) or 0)
+    return deeply(lambda: int(Main(WorkspaceLoader(), config_filenames=()).run(arguments) or 0))
 
 
 def close_output() -> None:

@@ -151,6 +151,10 @@ class Externals:
             with self._lock:
                 self.fetched.add(locked.id)
 
+    def folders(self) -> list[Path]:
+        """The trees of all packages."""
+        return [place_of(locked, self.sources.home) for locked in self.lock.packages.values()]
+
     def manifest(self, locked: Locked) -> Manifest:
         """The manifest of a package; where it is not here, what the lock knows of it."""
         if isinstance(locked.origin, FromHttps):

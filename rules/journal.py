@@ -8,7 +8,8 @@ that was cut off is dropped when the journal is read, and the file is rewritten 
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dolbuild.cache.digest import is_digest
 from dolbuild.files import write_atomic
 
 FORMAT = 1
+_NODE = re.compile(rb'\{"node":"([^"\\]+)","key":')
 _HEADER = b'{"dolbuild-journal":%d}\n' % FORMAT
 _REWRITE_AT = 4
 """The journal is rewritten when it has this many times more lines than nodes."""
@@ -32,14 +34,79 @@ class Entry:
     targets: Mapping[str, tuple[str, int, int]]
 
 
+class Entries:
+    """The entries by node. A line is decoded when someone asks for its node."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, bytes] = {}
+        self._entries: dict[str, Entry] = {}
+
+    def read(self, line: bytes) -> None:
+        """Take in a line of the journal; one that was cut off, or that nobody knows, is left out."""
+        found = _NODE.match(line)
+        name = None
+        if found is not None and line.endswith(b"}"):
+            name = found[1].decode("utf-8", "replace")
+        elif line:
+            try:
+                name = str(json.loads(line)["node"])
+            except (ValueError, KeyError, TypeError):
+                return
+        if name is not None:
+            self._lines[name] = line
+            self._entries.pop(name, None)
+
+    def get(self, name: str) -> Entry | None:
+        """The last success of a node."""
+        entry = self._entries.get(name)
+        if entry is None and (line := self._lines.get(name)) is not None:
+            entry = _decode(line)
+            if entry is None:
+                del self._lines[name]
+            else:
+                self._entries[name] = entry
+        return entry
+
+    def __getitem__(self, name: str) -> Entry:
+        entry = self.get(name)
+        if entry is None:
+            raise KeyError(name)
+        return entry
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name in list(self._lines) if name in self])
+
+    def set(self, name: str, entry: Entry) -> bytes:
+        """Remember a success; gives its line."""
+        self._entries[name] = entry
+        self._lines[name] = line = _line(name, entry)
+        return line
+
+    def remove(self, name: str) -> bool:
+        """Forget a node; False where it was not known."""
+        self._entries.pop(name, None)
+        return self._lines.pop(name, None) is not None
+
+
 class Journal:
-    """The journal of one workspace. Entries are read once, when it is opened."""
+    """The journal of one workspace. Its lines are read once, when it is opened. *size* is what it has in bytes if no one else
+    writes to it; None where someone did."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.entries: dict[str, Entry] = {}
-        lines = self._read()
-        if lines > _REWRITE_AT * len(self.entries) + 64:
+        self.entries = Entries()
+        self.size: int | None = 0
+        self._lines = self._read()
+
+    def tidy(self) -> None:
+        """Write the journal anew where most of it is old. To be called when a run ends."""
+        if self._lines > _REWRITE_AT * len(self.entries) + 64 and self.size is not None:
             self._rewrite()
 
     def _read(self) -> int:
@@ -48,33 +115,25 @@ class Journal:
         except OSError:
             return 0  # none yet, or none that can be read: writing will say so
         if not data.startswith(_HEADER):
-            return 1 << 30  # another version or garbage: start anew
+            try:
+                self.path.unlink()  # another version or garbage: start anew
+            except OSError:
+                pass
+            return 0
+        self.size = len(data)
         lines = data[len(_HEADER) :].split(b"\n")
         for line in lines:
-            try:
-                value = json.loads(line) if line else None
-                if value is not None:
-                    self._apply(value)
-            except (ValueError, KeyError, TypeError):
-                continue  # cut off by a kill, or mixed with nothing we know
+            self.entries.read(line)
         return len(lines)
 
-    def _apply(self, value: dict[str, Any]) -> None:
-        name = value["node"]
-        if "key" not in value:
-            self.entries.pop(name, None)
-            return
-        outputs = value["outputs"]
-        if not is_digest(value["key"]) or not all(map(is_digest, outputs.values())):
-            return
-        targets = {path: (target[0], target[1], target[2]) for path, target in value["targets"].items()}
-        self.entries[name] = Entry(value["key"], Result(outputs, value.get("notes")), targets)
-
     def _rewrite(self) -> None:
-        body = b"".join(_line(name, entry) for name, entry in sorted(self.entries.items()))
+        body = b"".join(_line(name, self.entries[name]) for name in sorted(self.entries))
         try:
             with self._locked():
-                write_atomic(self.path, _HEADER + body)
+                if self.path.stat().st_size == self.size:  # no one else has written to it
+                    write_atomic(self.path, _HEADER + body)
+                    self.size = len(_HEADER) + len(body)
+                    self._lines = len(self.entries)
         except OSError:
             pass  # a journal that stays long is only slow
 
@@ -87,22 +146,26 @@ class Journal:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             try:
                 size = os.fstat(handle).st_size
+                if size != self.size:
+                    self.size = None
                 if size == 0:
                     line = _HEADER + line
                 elif os.pread(handle, 1, size - 1) != b"\n":
                     line = b"\n" + line  # the last writer was killed in the middle of its line
                 os.write(handle, line)
+                self._lines += 1
+                if self.size is not None:
+                    self.size += len(line)
             finally:
                 os.close(handle)
 
     def record(self, name: str, entry: Entry) -> None:
         """Remember a success. Raises OSError where it cannot be written."""
-        self.entries[name] = entry
-        self._append(_line(name, entry))
+        self._append(self.entries.set(name, entry))
 
     def forget(self, name: str) -> None:
         """Forget a node, so that it runs (or is looked up in the store) again."""
-        if self.entries.pop(name, None) is not None:
+        if self.entries.remove(name):
             self._append(json.dumps({"node": name}).encode() + b"\n")
 
 
@@ -119,6 +182,19 @@ class _Lock:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.handle)
+
+
+def _decode(line: bytes) -> Entry | None:
+    """A line that tells of a success; None for a node that was forgotten, and for what is none."""
+    try:
+        value = json.loads(line)
+        outputs = value["outputs"]
+        if not is_digest(value["key"]) or not all(map(is_digest, outputs.values())):
+            return None
+        targets = {path: (target[0], target[1], target[2]) for path, target in value["targets"].items()}
+        return Entry(value["key"], Result(outputs, value.get("notes")), targets)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None
 
 
 def _line(name: str, entry: Entry) -> bytes:

@@ -89,8 +89,10 @@ def module_node(
         )
         deeply(lambda: closure.of_module(id_, session.value(own, "uses", json.loads)))
         inputs = {"source": digest(data)}
-        for other in sorted(closure.modules):
-            inputs[f"interface {other}"] = session.digest_of(_interface_node_of(packages, other), "doli")
+        closed = [_interface_node_of(packages, other) for other in sorted(closure.modules)]
+        session.closures[module_name(package, module)] = (own, *closed)
+        for other, interface in zip(sorted(closure.modules), closed, strict=True):
+            inputs[f"interface {other}"] = session.digest_of(interface, "doli")
         record = Record(
             "module",
             MODULE_VERSION,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dolbuild.cache.action import Record
 from dolbuild.diagnostics import Diagnostic
+from dolbuild.packages.package import Package
 
 if TYPE_CHECKING:
     from dolbuild.rules.session import Session
@@ -70,6 +71,28 @@ class Plan:
     diagnostics: tuple[Diagnostic, ...] = ()
     tests: Mapping[str, "LinkTests"] = field(default_factory=dict)
     """How the tests of a test node are linked, for who wants to run them one by one."""
+    packages: tuple[Package, ...] = ()
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The nodes of a package, by its label, that depend on every module of every package that takes part."""
+    tested: tuple[str, ...] = ()
+    """Sources below ``src`` that have tests, relative to the workspace."""
+
+    def reached(self, names: Iterable[str]) -> set[str]:
+        """The nodes that are meant by names, and all that they depend on."""
+        found: set[str] = set()
+        groups: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            group = self.groups.get(name)
+            if group is not None:
+                if name not in groups:
+                    groups.add(name)
+                    waiting += group.nodes
+            elif name not in found:
+                found.add(name)
+                waiting += self.nodes[name].dependencies
+        return found
 
     def expand(self, names: Iterable[str]) -> Iterator[str]:
         """The nodes that are meant by names of nodes and groups, each once."""

@@ -1,7 +1,7 @@
 """A workspace to its graph: which nodes there are and what each waits for. Nothing is built here."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dolbuild import compiler
 from dolbuild.analysis.check import SYSTEM
@@ -29,14 +29,21 @@ from dolbuild.workspace import Profile, join
 _TEST_BLOCK = re.compile(rb'^[ \t]*test[ \t]+"', re.MULTILINE)
 
 
-def plan(reading: Reading, profile: Profile, externals: Externals) -> Plan:
+KnownTests = Callable[[str], bool | None]
+"""Whether a source, by its path in the workspace, has tests; None where that is not known."""
+
+
+def plan(reading: Reading, profile: Profile, externals: Externals, known_tests: KnownTests = lambda _: None) -> Plan:
     """The graph of a workspace. What is wrong with the workspace as a whole stands in its diagnostics."""
-    return _Planner(reading, profile, externals).run()
+    return _Planner(reading, profile, externals, known_tests).run()
 
 
 class _Planner:
-    def __init__(self, reading: Reading, profile: Profile, externals: Externals) -> None:
+    def __init__(self, reading: Reading, profile: Profile, externals: Externals, known_tests: KnownTests) -> None:
         self.reading = reading
+        self.known_tests = known_tests
+        self.tested: list[str] = []
+        self.links: dict[str, tuple[str, ...]] = {}
         self.externals = externals
         self.workspace = workspace = reading.workspace
         self.profile = profile
@@ -64,7 +71,15 @@ class _Planner:
             raise DiagnosticError(*self.diagnostics, Diagnostic("E0609", message, hint=hint))
         for package in self.packages.values():
             self.modules(package)
-        return Plan(self.nodes, self.groups(), tuple(self.diagnostics), self.tests)
+        return Plan(
+            self.nodes,
+            self.groups(),
+            tuple(self.diagnostics),
+            self.tests,
+            tuple(self.packages.values()),
+            self.links,
+            tuple(self.tested),
+        )
 
     def external(self, needed: list[PackageName], available: dict[str, Manifest]) -> None:
         """Add the packages of the lock that are required, directly or not; what they require is needed too."""
@@ -97,12 +112,12 @@ class _Planner:
 
     def member(self, read: ReadSpirit, available: Mapping[str, Manifest]) -> None:
         member, manifest = read.member, read.manifest
-        diagnostics = list(read.read.diagnostics)
+        diagnostics = list(read.diagnostics)
         context: list[object] = []
         requires: dict[str, str] = {}
         if manifest is not None:
             id_ = self.package_id(manifest.name)
-            requires, problems = match_requirements(id_, manifest, read.parsed.source, available)
+            requires, problems = match_requirements(id_, manifest, lambda: read.parsed.source, available)
             diagnostics += problems
             diagnostics += self.entry_points(read)
             context = [sorted(requires), [d.message for d in diagnostics]]
@@ -116,7 +131,7 @@ class _Planner:
                 member.tests,
                 requires,
             )
-        node = manifest_node(read.label, member.folder, read.data, manifest, tuple(diagnostics), context)
+        node = manifest_node(read.label, member.folder, lambda: read.data, manifest, tuple(diagnostics), context)
         self.nodes[node.name] = node
 
     def system(self, read: ReadSystem, available: Mapping[str, Manifest]) -> None:
@@ -129,7 +144,7 @@ class _Planner:
             return
         id_ = self.package_id(name)
         manifest = Manifest(name, "0.0.0", requires=read.requires)
-        requires, problems = match_requirements(id_, manifest, read.parsed.source, available)
+        requires, problems = match_requirements(id_, manifest, lambda: read.parsed.source, available)
         diagnostics += problems
         folder = self.workspace.root / read.member.folder
         self.packages[id_] = Package(
@@ -179,31 +194,42 @@ class _Planner:
             return
         objects = tuple(_modules(other) for other in required.values())
         manifest = f"manifest:{package.label}"
+        links: list[str] = []
         if package.manifest.lib is not None or package.manifest.bins:
-            self.add(
-                spirit_node(
-                    package,
-                    required,
-                    self.workspace.settings.output,
-                    self.profile.name,
-                    self.options,
-                    (manifest, *objects),
-                )
+            node = spirit_node(
+                package,
+                required,
+                self.workspace.settings.output,
+                self.profile.name,
+                self.options,
+                (manifest, *objects),
             )
+            self.add(node)
+            links.append(node.name)
         for module in names:
             if self.has_tests(package, module):
                 own = module_name(package, module)
                 node = test_node(package, module, required, self.profile.name, self.options, (own, *objects))
                 self.add(node)
                 self.tests[node.name] = link_tests(package, module, required, self.profile.name, self.options)
+                links.append(node.name)
+        if SYSTEM in package.modules:
+            links.append(f"system:{package.label}")
+        self.links[package.label] = tuple(links)
 
     def has_tests(self, package: Package, module: str) -> bool:
         if module.startswith(TESTS):
             return True
-        try:
-            return _TEST_BLOCK.search((package.folder / module_path(package, module)).read_bytes()) is not None
-        except OSError:
-            return False
+        path = join(package.shown, module_path(package, module))
+        known = self.known_tests(path)
+        if known is None:
+            try:
+                known = _TEST_BLOCK.search((self.workspace.root / path).read_bytes()) is not None
+            except OSError:
+                known = False
+        if known:
+            self.tested.append(path)
+        return known
 
     def add(self, node: Node) -> None:
         self.nodes[node.name] = node

@@ -1,7 +1,8 @@
 """The manifests of a workspace as they were read: what the plan and the lock are made from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dolbuild import compiler
 from dolbuild.diagnostics import Diagnostic, at, in_file
@@ -15,19 +16,41 @@ from dolbuild.workspace import Member, Workspace
 
 
 class ReadSpirit:
-    """A member with its manifest."""
+    """A member with its manifest. Where it is *known*, its file is only read when someone wants more than that."""
 
-    def __init__(self, workspace: Workspace, member: Member, edited: bytes | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, member: Member, edited: bytes | None = None, known: Manifest | None = None
+    ) -> None:
+        self.workspace = workspace
         self.member = member
-        self.data, self.problem = (edited, None) if edited is not None else _bytes(workspace, member, SPIRIT_FILE)
-        self.parsed: Parsed = compiler.parse_bytes(SPIRIT_FILE, self.data)
-        self.read: ReadManifest = (
-            read_manifest(self.parsed) if self.problem is None else ReadManifest(None, (self.problem,))
-        )
+        self.edited = edited
+        self.known = known
+
+    @cached_property
+    def _bytes(self) -> tuple[bytes, Diagnostic | None]:
+        return (self.edited, None) if self.edited is not None else _bytes(self.workspace, self.member, SPIRIT_FILE)
+
+    @property
+    def data(self) -> bytes:
+        return self._bytes[0]
+
+    @cached_property
+    def parsed(self) -> Parsed:
+        return compiler.parse_bytes(SPIRIT_FILE, self.data)
+
+    @cached_property
+    def read(self) -> ReadManifest:
+        problem = self._bytes[1]
+        return read_manifest(self.parsed) if problem is None else ReadManifest(None, (problem,))
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with the manifest; nothing with one that is known."""
+        return () if self.known is not None else self.read.diagnostics
 
     @property
     def manifest(self) -> Manifest | None:
-        return self.read.manifest
+        return self.known if self.known is not None else self.read.manifest
 
     @property
     def label(self) -> str:
@@ -59,7 +82,7 @@ def _bytes(workspace: Workspace, member: Member, name: str) -> tuple[bytes, Diag
         return b"", in_file(name, "E0705", f"this file cannot be read: {error.strerror or error}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """All manifests of a workspace. *spirits* have names of their own; *diagnostics* tell of those that do not."""
 
@@ -72,7 +95,7 @@ class Reading:
         """The id of a member."""
         return f"@{self.workspace.settings.organisation}/{name}"
 
-    @property
+    @cached_property
     def members(self) -> Mapping[str, tuple[Manifest, str]]:
         """Manifests of members, and their files, by id."""
         return {
@@ -103,15 +126,20 @@ class Reading:
         return found
 
 
-def read_workspace(workspace: Workspace, edited: Mapping[str, bytes] | None = None) -> Reading:
+def read_workspace(
+    workspace: Workspace,
+    edited: Mapping[str, bytes] | None = None,
+    known: Callable[[str], Manifest | None] = lambda _: None,
+) -> Reading:
     """Read every manifest. What is wrong with one stands with it. *edited*: manifests of Spirits, by path, that are taken
-    instead of what is on the disk."""
+    instead of what is on the disk; *known* gives those that need not be read."""
     diagnostics: list[Diagnostic] = []
     first: dict[str, ReadSpirit] = {}
     for member in workspace.members:
         if member.kind != "spirit":
             continue
-        read = ReadSpirit(workspace, member, (edited or {}).get(member.manifest_path))
+        path = member.manifest_path
+        read = ReadSpirit(workspace, member, (edited or {}).get(path), known(path))
         before = first.setdefault(read.label, read)
         if before is not read:
             message = f"the Spirit `{read.label}` is already in {before.member.manifest_path}"

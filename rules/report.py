@@ -23,12 +23,12 @@ class Style:
 
 
 class Report:
-    """Follows the events of one session."""
+    """Follows the events of one session. *proven*: how many nodes are up to date without being looked at."""
 
-    def __init__(self, session: Session, style: Style) -> None:
+    def __init__(self, session: Session, style: Style, proven: int = 0) -> None:
         self.session = session
         self.style = style
-        self.counts: Counter[Status] = Counter()
+        self.counts: Counter[Status] = Counter({Status.UP_TO_DATE: proven})
         self.skipped: list[str] = []
         self.diagnostics: list[Diagnostic] = list(session.plan.diagnostics)
         self.built: list[str] = []
@@ -39,6 +39,11 @@ class Report:
     @property
     def failed(self) -> bool:
         return bool(self.counts[Status.FAILED] or self.internal or any(d.code[0] == "E" for d in self.diagnostics))
+
+    @property
+    def total(self) -> int:
+        """How many nodes were meant."""
+        return sum(self.counts.values()) + len(self.skipped)
 
     def _write(self, value: dict[str, Any]) -> None:
         self.style.out.write(json.dumps(value, ensure_ascii=False) + "\n")
@@ -103,7 +108,7 @@ class Report:
 
     def summary(self, seconds: float) -> str:
         counts = self.counts
-        total = sum(counts.values()) + len(self.skipped)
+        total = self.total
         if total == 0 and not self.failed:
             if any(name.startswith("manifest:") for name in self.session.plan.nodes):
                 return "nothing to do: this workspace has nothing of this kind"

@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from dolbuild.cache.action import Result
 from dolbuild.cache.digest import digest
 from dolbuild.cache.store import Store
@@ -46,17 +48,53 @@ class Failed(Exception):
         self.diagnostics = diagnostics
 
 
-class Session:
-    """State of one run: results so far, what was read, and where results are kept."""
+class _Results(dict[str, Result]):
+    """Results by node. Those of nodes that are *proven* come out of the journal when someone asks."""
 
-    def __init__(self, plan: Plan, root: Path, journal: Journal, store: Store) -> None:
+    def __init__(self, journal: Journal, is_proven: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._journal = journal
+        self._is_proven = is_proven
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and self._is_proven(name))
+
+    def __missing__(self, name: str) -> Result:
+        if not self._is_proven(name):
+            raise KeyError(name)
+        result = self[name] = self._journal.entries[name].result
+        return result
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default  # noqa: SIM401 - this is what `get` is
+
+
+class Session:
+    """State of one run: results so far, what was read, and where results are kept.
+
+    *cone*: the nodes that may be stale; all others are proven to be up to date and are not looked at. None: all may be.
+    """
+
+    def __init__(
+        self, plan: Plan, root: Path, journal: Journal, store: Store, cone: frozenset[str] | None = None
+    ) -> None:
         self.plan = plan
         self.root = root
         self.journal = journal
         self.store = store
-        self.results: dict[str, Result] = {}
+        self.cone = cone
+        self.results: dict[str, Result] = _Results(journal, self.is_proven)
+        self.verified: set[str] = set()
+        """Nodes that were found to be up to date, or done, in this run."""
+        self.closures: dict[str, tuple[str, ...]] = {}
+        """The interface nodes that a module depends on, for modules that were looked at."""
+        self.contents: dict[str, str] = {}
+        """A fast hash of each source that was read, by its path in the workspace."""
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] = self.events.append
+        self.leave: Callable[[dict[str, int]], None] = lambda _: None
+        """To be called when the run has ended, with the selections that are wholly up to date and how many nodes they have."""
+        self._prefix = f"{root}{os.sep}"
         self._actions: dict[str, Action] = {}
         self._values: dict[str, Any] = {}
         self._blobs: dict[str, bytes] = {}
@@ -71,10 +109,20 @@ class Session:
     def read(self, path: Path, shown: str) -> bytes:
         """The bytes of a source file. Raises DiagnosticError where they cannot be had."""
         try:
-            return path.read_bytes()
+            data = path.read_bytes()
         except OSError as error:
             message = f"this file cannot be read: {error.strerror or error}"
             raise DiagnosticError(in_file(shown, "E0705", message)) from None
+        text = str(path)
+        if text.startswith(self._prefix):
+            self.contents[text[len(self._prefix) :]] = xxhash.xxh3_64_hexdigest(data)
+        return data
+
+    def is_proven(self, name: str) -> bool:
+        """Whether a node is known to be up to date without being looked at."""
+        return (
+            self.cone is not None and name not in self.cone and name in self.plan.nodes and name in self.journal.entries
+        )
 
     def digest_of(self, node: str, artifact: str) -> str:
         """The digest of what a node that is done has made."""
@@ -110,12 +158,15 @@ class Session:
 
     def is_up_to_date(self, node: Node) -> bool:
         """Whether the last success of a node still stands; what it depends on is asked first."""
+        if self.is_proven(node.name):
+            return True
         with self._lock:
             if node.name in self.results:
                 return node.name not in self._stale
             if node.name in self._stale:
                 return False
             if self._stands(node):
+                self.verified.add(node.name)
                 return True
             self._stale.add(node.name)
             return False
@@ -172,6 +223,7 @@ class Session:
                 self.on_event(Event(node.name, Status.FAILED, "", diagnostics, elapsed))
                 raise Failed(diagnostics) from None
             shown = tuple(d.in_folder(node.shown) for d in notes)
+            self.verified.add(node.name)
             event = Event(node.name, status, key, shown, time.perf_counter() - started)
             self.on_event(event)
             return event

@@ -1,7 +1,7 @@
 """Nodes of a Spirit: its manifest, and its WebAssembly modules."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dolbuild import __version__, compiler
 from dolbuild.cache.action import Record
@@ -22,7 +22,7 @@ MANIFEST_VERSION = 1
 def manifest_node(
     label: str,
     shown: str,
-    data: bytes,
+    read: Callable[[], bytes],
     manifest: Manifest | None,
     diagnostics: tuple[Diagnostic, ...],
     context: object,
@@ -31,7 +31,7 @@ def manifest_node(
     it found. *context*: what else the diagnostics depend on (the versions of required members)."""
 
     def prepare(session: Session) -> Action:
-        record = Record("manifest", MANIFEST_VERSION, tool_digest(), context, {"source": digest(data)})
+        record = Record("manifest", MANIFEST_VERSION, tool_digest(), context, {"source": digest(read())})
 
         def run() -> Outcome:
             if manifest is None or has_errors(diagnostics):

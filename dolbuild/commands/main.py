@@ -134,6 +134,9 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
 }
 """Commands that are no task of doit."""
 
+QUICK = ("build", "check", "test")
+"""Tasks of which it may be known in a moment that there is nothing to do."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; gives the exit status."""
@@ -159,6 +162,12 @@ def _run(given: list[str]) -> int:
     verb = VERBS.get(given[0])
     if verb is not None:
         return verb(given[1:])
+    from dolbuild.rules.quick import nothing_to_do
+
+    told = nothing_to_do(given, os.environ) if given[0] in QUICK else None
+    if told is not None:
+        sys.stdout.write(f"{told}\n")
+        return 0
     from dolbuild.rules.doit_adapter import run_doit
 
     return run_doit(given)

@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> int:
         with open_workspace() as opened:
             spirit = opened.spirit(names[0] if names else "")
             if spirit.manifest is None:
-                raise DiagnosticError(*(d.in_folder(spirit.member.folder) for d in spirit.read.diagnostics))
+                raise DiagnosticError(*(d.in_folder(spirit.member.folder) for d in spirit.diagnostics))
             name = parse_name(opened.reading.package_id(spirit.manifest.name))
             registry, target = _target(opened, name, options.get("--registry"))
             release = _release(opened, spirit, spirit.manifest, name, registry)

@@ -1,13 +1,13 @@
 """Packages: a Spirit with its modules, wherever it comes from, and what it requires."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolbuild.analysis.resolution import RUNTIME
 from dolbuild.analysis.resolution import Package as Resolvable
 from dolbuild.diagnostics import Diagnostic, at
-from dolbuild.packages.manifest import SPIRIT_FILE, Manifest, read_manifest
+from dolbuild.packages.manifest import SPIRIT_FILE, Manifest, Requirement, read_manifest
 from dolbuild.packages.name import Kind, PackageName
 from dolbuild.packages.version import satisfies
 from dolbuild.packages.wanted import Versions
@@ -104,25 +104,30 @@ def standard_manifest(name: str) -> Manifest:
 
 
 def match_requirements(
-    package_id: str, manifest: Manifest, source: SourceFile, available: Mapping[str, Manifest]
+    package_id: str, manifest: Manifest, source_of: Callable[[], SourceFile], available: Mapping[str, Manifest]
 ) -> tuple[dict[str, str], list[Diagnostic]]:
-    """The packages that a manifest's requirements mean, from those that are *available* by id."""
+    """The packages that a manifest's requirements mean, from those that are *available* by id. *source_of* gives its text,
+    which is needed only where something is wrong."""
     matched: dict[str, str] = {}
     problems: list[Diagnostic] = []
+
+    def report(requirement: Requirement, code: str, message: str, hint: str = "") -> None:
+        problems.append(at(source_of(), requirement.span, code, message, hint))
+
     for requirement in manifest.requires:
         name, wanted = requirement.name, requirement.wanted
         found = available.get(name.id)
         if name.id == package_id:
-            problems.append(at(source, requirement.span, "E0607", "this Spirit requires itself"))
+            report(requirement, "E0607", "this Spirit requires itself")
         elif found is None:
             hint = "a Spirit of this workspace is required as @organisation/name"
             if name.kind is Kind.REGISTRY:
                 hint += f"; another one needs a registry: [registries] {name.parts[0]} in the settings"
-            problems.append(at(source, requirement.span, "E0607", f"there is no package `{name}`", hint))
+            report(requirement, "E0607", f"there is no package `{name}`", hint)
         elif name.kind is Kind.REGISTRY and isinstance(wanted, Versions) and not satisfies(found.version, wanted.text):
             message = f"`{name}` is required as {wanted}, but this workspace has {found.version}"
             hint = "change the requirement here, or the version in its Spirit.dol"
-            problems.append(at(source, requirement.span, "E0608", message, hint))
+            report(requirement, "E0608", message, hint)
         else:
             matched[name.text] = name.id
     return matched, problems

@@ -13,10 +13,14 @@ KEY = digest(b"key")
 ENTRY = Entry(KEY, Result({"x": digest(b"x")}, [{"code": "W0301"}]), {"target/x": (digest(b"x"), 123, 1)})
 
 
+def entries(journal: Journal) -> dict[str, Entry]:
+    return {name: journal.entries[name] for name in journal.entries}
+
+
 def test_entries_come_back(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     Journal(path).record("module:a", ENTRY)
-    assert Journal(path).entries == {"module:a": ENTRY}
+    assert entries(Journal(path)) == {"module:a": ENTRY}
 
 
 def test_the_last_entry_counts_and_forgetting_lasts(tmp_path: Path) -> None:
@@ -27,7 +31,7 @@ def test_the_last_entry_counts_and_forgetting_lasts(tmp_path: Path) -> None:
     journal.record("a", ENTRY)
     journal.record("b", other)
     journal.forget("b")
-    assert Journal(path).entries == {"a": ENTRY}
+    assert entries(Journal(path)) == {"a": ENTRY}
 
 
 def test_every_cut_keeps_what_was_whole(tmp_path: Path) -> None:
@@ -51,9 +55,9 @@ def test_garbage_is_an_empty_journal(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "journal"
     path.write_bytes(data)
     journal = Journal(path)
-    assert journal.entries == {}
+    assert entries(journal) == {}
     journal.record("a", ENTRY)
-    assert Journal(path).entries == {"a": ENTRY}
+    assert entries(Journal(path)) == {"a": ENTRY}
 
 
 def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
@@ -62,8 +66,11 @@ def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
     for _ in range(200):
         journal.record("a", ENTRY)
     before = path.stat().st_size
-    assert Journal(path).entries == {"a": ENTRY}
-    assert path.stat().st_size < before / 50
+    again = Journal(path)
+    again.tidy()
+    assert entries(again) == {"a": ENTRY}
+    assert path.stat().st_size < before / 50 and path.stat().st_size == again.size
+    assert entries(Journal(path)) == {"a": ENTRY}
 
 
 def write_many(path: Path, prefix: str) -> None:
