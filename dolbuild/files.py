@@ -1,6 +1,7 @@
 """Writing files so that no one ever sees half of one."""
 
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -34,12 +35,22 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove temporary files that a killed process has left in a folder."""
+    """Remove temporary files and folders that a killed process has left in a folder."""
     now = time.time()
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(PREFIX) and now - entry.stat().st_mtime > ABANDONED:
-                    Path(entry.path).unlink(missing_ok=True)
+                if entry.name.startswith(PREFIX) and now - entry.stat(follow_symlinks=False).st_mtime > ABANDONED:
+                    _remove(entry)
     except OSError:
         pass  # what cannot be swept is in no one's way
+
+
+def _remove(entry: "os.DirEntry[str]") -> None:
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            Path(entry.path).unlink(missing_ok=True)
+    except OSError:
+        pass  # the next one may be easier

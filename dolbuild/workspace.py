@@ -202,7 +202,7 @@ def _settings(table: dict[str, Any], name: str) -> Settings:
         store = None
     registries: dict[str, str] = {}
     for name_, url in _table(table, "registries", report).items():
-        wrong = _registry_problem(name_, url)
+        wrong = registry_problem(name_, url)
         if wrong:
             report(wrong, 'for example [registries] acme = "https://registry.example.org/dol"')
         else:
@@ -215,7 +215,7 @@ def _settings(table: dict[str, Any], name: str) -> Settings:
     )  # fmt: skip
 
 
-def _registry_problem(name: str, url: Any) -> str:
+def registry_problem(name: str, url: Any) -> str:
     """What is wrong with an entry of ``[registries]``; empty where nothing is."""
     if name != "default" and _ORGANISATION.fullmatch(name) is None:
         return f'"{name}" is no organisation'

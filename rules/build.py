@@ -34,7 +34,7 @@ threshold costs it a quarter of its time (``benchmarks/README.md``)."""
 def dol_home(environment: "os._Environ[str] | dict[str, str]") -> Path:
     """Where caches are kept: ``DOL_HOME``, else ``~/.dol``."""
     named = environment.get(HOME_VARIABLE)
-    return Path(named) if named else Path.home() / ".dol"
+    return Path(named).absolute() if named else Path.home() / ".dol"
 
 
 def store_folder(root: Path, settings: Settings, home: Path) -> Path:

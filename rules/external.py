@@ -15,8 +15,9 @@ from dolbuild.packages.fetch import FILE_MODULE, Sources, digest_of, fetch, is_f
 from dolbuild.packages.git import Git
 from dolbuild.packages.lockfile import LOCK_FILE, Lock, Locked, WrongLock, decode, encode
 from dolbuild.packages.locking import Fit, fit, make_lock, version_text
-from dolbuild.packages.manifest import Manifest
+from dolbuild.packages.manifest import SPIRIT_FILE, Manifest
 from dolbuild.packages.package import Package, modules_of
+from dolbuild.packages.problem import UNREACHABLE, problem
 from dolbuild.packages.registry import Registries, trim
 from dolbuild.rules.node import Action, Node, Outcome
 from dolbuild.rules.reading import Reading
@@ -35,7 +36,9 @@ def open_sources(workspace: Workspace, home: Path, environment: Mapping[str, str
     """Where the packages of a workspace come from. Nothing is asked yet."""
     settings = workspace.settings
     downloader = Downloader(offline=offline, environment=environment)
-    registries = Registries(settings.registries, workspace.root, home / "cache", downloader, environment)
+    registries = Registries(
+        settings.registries, settings.organisation, workspace.root, home / "cache", downloader, environment
+    )
     git = Git(home / "git" / "repositories", offline=offline, environment=environment)
     return Sources(home, workspace.root / settings.vendor, registries, git, downloader)
 
@@ -52,7 +55,7 @@ def read_lock(root: Path) -> Lock | None:
         return None
     except WrongLock as error:
         place = Place(LOCK_FILE, error.line, 1, error.line, 1)
-        hint = "take one side of it and run `doit lock`, or `doit update` to make it anew"
+        hint = "take one side of it and run `dolbuild lock`, or `dolbuild update` to make it anew"
         raise DiagnosticError(Diagnostic("E1002", f"this lock cannot be used: {error}", place, hint=hint)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DiagnosticError(in_file(LOCK_FILE, "E0705", f"this file cannot be read: {error}")) from None
@@ -71,7 +74,11 @@ def write_lock(root: Path, lock: Lock) -> None:
 
 
 def search(reading: Reading, sources: Sources, preferred: Lock) -> Lock:
-    """A new lock for the workspace. Raises DiagnosticError."""
+    """A new lock for the workspace. Where a manifest cannot be read, what it requires is not known, and no lock is made. Raises
+    DiagnosticError."""
+    broken = reading.problems()
+    if broken:
+        raise DiagnosticError(*broken)
     catalogue = WorkspaceCatalogue(reading.members, sources, preferred)
     try:
         return make_lock(reading.asked(sources.registries), catalogue)
@@ -82,7 +89,21 @@ def search(reading: Reading, sources: Sources, preferred: Lock) -> Lock:
 
 def lock_fit(reading: Reading, sources: Sources, lock: Lock) -> Fit:
     """How a lock fits the workspace."""
-    return fit(lock, reading.asked(sources.registries), reading.members, sources.registries)
+    found = fit(lock, reading.asked(sources.registries), reading.members, sources.registries)
+    return Fit((*found.stale, *_altered(lock, sources.home)), found.unused)
+
+
+def _altered(lock: Lock, home: Path) -> list[str]:
+    """What the lock says of packages that are here, and that they do not say themselves."""
+    found: list[str] = []
+    for locked in lock.packages.values():
+        if isinstance(locked.origin, FromHttps) or not is_fetched(locked, home):
+            continue
+        manifest = manifest_of({SPIRIT_FILE: (place_of(locked, home) / SPIRIT_FILE).read_bytes()}, str(locked.name))
+        said = {(name.id, str(wanted)) for name, wanted in locked.requires}
+        if manifest.version != locked.version or said != {(one.name.id, str(one.wanted)) for one in manifest.requires}:
+            found.append(f"{locked.name} {version_text(locked)} says otherwise of itself")
+    return found
 
 
 def stale_lock(found: Fit, *, strict: bool) -> Diagnostic | None:
@@ -94,7 +115,7 @@ def stale_lock(found: Fit, *, strict: bool) -> Diagnostic | None:
     if len(reasons) > MAX_REASONS:
         notes += (f"and {len(reasons) - MAX_REASONS} more",)
     place = Place(LOCK_FILE, 1, 1, 1, 1)
-    hint = "run `doit lock`, and commit what it writes"
+    hint = "run `dolbuild lock`, and commit what it writes"
     return Diagnostic("E1002", "the lock does not fit the manifests", place, hint=hint, notes=notes)
 
 
@@ -102,6 +123,8 @@ def lock_for_build(reading: Reading, sources: Sources, *, locked: bool, tell: Ca
     """The lock that a build goes by. A build writes one only where there is none yet. Raises DiagnosticError."""
     root = reading.workspace.root
     lock = read_lock(root)
+    if reading.problems() and not locked:
+        return lock or Lock()  # the manifests' own nodes say what is wrong with them
     found = lock_fit(reading, sources, lock or Lock())
     if lock is None and found.stale and not locked:
         lock = search(reading, sources, Lock())
@@ -136,9 +159,12 @@ class Externals:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for locked in missing:
-                pool.submit(self._fetch, locked, tell)
+        pool = ThreadPoolExecutor(_WORKERS)
+        try:
+            for done in [pool.submit(self._fetch, locked, tell) for locked in missing]:
+                done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _fetch(self, locked: Locked, tell: Callable[[str], None]) -> None:
         tell(f"fetching {locked.name} {version_text(locked)}".rstrip())
@@ -147,6 +173,10 @@ class Externals:
         except DiagnosticError as error:
             with self._lock:
                 self.failed[locked.id] = error
+        except OSError as error:
+            message = f"{locked.name} cannot be stored in {self.sources.home}: {error.strerror or error}"
+            with self._lock:
+                self.failed[locked.id] = problem(UNREACHABLE, message)
         else:
             with self._lock:
                 self.fetched.add(locked.id)

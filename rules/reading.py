@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dolbuild import compiler
-from dolbuild.diagnostics import Diagnostic, at, in_file
+from dolbuild.diagnostics import Diagnostic, Severity, at, in_file
 from dolbuild.packages.candidate import Asked
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest, ReadManifest, Requirement, read_manifest
 from dolbuild.packages.package import is_external
@@ -109,8 +109,17 @@ class Reading:
         """All that were read."""
         return (*self.spirits, *self.systems)
 
+    def problems(self) -> list[Diagnostic]:
+        """The errors of all manifests, as seen from the workspace."""
+        found: list[Diagnostic] = []
+        for read in self.spirits:
+            found += (d.in_folder(read.member.folder) for d in read.diagnostics if d.severity is Severity.ERROR)
+        for system in self.systems:
+            found += (d.in_folder(system.member.folder) for d in (*system.parsed.diagnostics, *system.problems))
+        return [d for d in dict.fromkeys(found) if d.severity is Severity.ERROR]
+
     def asked(self, registries: Registries) -> list[Asked]:
-        """What the members ask for that comes from elsewhere, and what they ask of each other."""
+        """What the members ask for that comes from elsewhere."""
         members = self.members
         found: list[Asked] = []
         for read in self.manifests:

@@ -1,8 +1,8 @@
 """What changed between two versions of a Spirit, for those who use it.
 
 Compares interfaces (``docs/interface.md``) as data. A change is breaking when code that was compiled against the old
-version may not compile against the new one, or may mean something else: an added variant is (a ``match`` is no longer
-exhaustive), an added field with a default is not.
+version may not compile against the new one: an added variant is (a ``match`` is no longer exhaustive), an added field with
+a default is not. What an interface does not tell is not compared: bodies, values of defaults, what a constraint says.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,56 +28,101 @@ class Change:
 
 def compare(old: Mapping[str, Json], new: Mapping[str, Json]) -> list[Change]:
     """The changes from the modules of one version to those of another, sorted by what changed."""
-    before, after = dict(_scopes(old)), dict(_scopes(new))
+    before, after = _Version(old), _Version(new)
     found: list[Change] = []
-    for path in sorted({*before, *after}):
+    for path in sorted({*before.scopes, *after.scopes}):
         found += _scope(path, before, after)
-    return sorted(found, key=lambda change: (change.item, change.text))
+    return sorted(set(found), key=lambda change: (change.item, change.text))
 
 
-def _scopes(modules: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
-    """Every module that others can name, inline ones too, by path."""
-    waiting = list(modules.items())
-    while waiting:
-        path, module = waiting.pop()
-        yield path, module
-        for name, inner in module["modules"].items():
-            if inner["vis"] == PUBLIC:
-                waiting.append((f"{path}.{name}", inner))
+class _Version:
+    """The interfaces of one version, in which names are followed to what they mean."""
+
+    def __init__(self, modules: Mapping[str, Json]) -> None:
+        self.scopes: dict[str, Json] = {}
+        waiting = list(modules.items())
+        while waiting:
+            path, module = waiting.pop()
+            self.scopes[path] = module
+            waiting += [
+                (f"{path}.{name}", inner) for name, inner in module["modules"].items() if inner["vis"] == PUBLIC
+            ]
+
+    def offered(self, path: str) -> dict[str, tuple[str, Json] | None]:
+        """What a module offers, by name: the place of an item and the item; None for what comes from another Spirit."""
+        module = self.scopes.get(path)
+        if module is None:
+            return {}
+        found: dict[str, tuple[str, Json] | None] = {
+            name: (f"{path}.{name}", _qualified(item, self.names(path)))
+            for name, item in module["items"].items()
+            if item["vis"] == PUBLIC
+        }
+        for use in module["uses"]:
+            if use["vis"] != PUBLIC:
+                continue
+            if use["all"]:
+                found = {**{name: self.item(f"{use['path']}.{name}") for name in self.offered(use["path"])}, **found}
+            elif use["names"] is None:
+                found.setdefault(use["alias"] or use["path"].rpartition(".")[2], self.item(use["path"]))
+            else:
+                for name, alias in use["names"]:
+                    found.setdefault(alias or name, self.item(f"{use['path']}.{name}"))
+        return found
+
+    def item(self, path: str, depth: int = 0) -> tuple[str, Json] | None:
+        """The item that a path leads to, through what modules pass on."""
+        module, _, name = path.rpartition(".")
+        scope = self.scopes.get(module)
+        if scope is None or depth > 20:
+            return None
+        if name in scope["items"]:
+            return f"{module}.{name}", _qualified(scope["items"][name], self.names(module))
+        for use in scope["uses"]:
+            for original, alias in use["names"] or ():
+                if (alias or original) == name:
+                    return self.item(f"{use['path']}.{original}", depth + 1)
+            if use["all"] and (found := self.item(f"{use['path']}.{name}", depth + 1)) is not None:
+                return found
+        return None
+
+    def names(self, path: str) -> dict[str, str]:
+        """What the names of types in a module mean: where they are declared."""
+        scope = self.scopes[path]
+        found = {name: f"{path}.{name}" for name in scope["items"]}
+        for use in scope["uses"]:
+            for original, alias in use["names"] or ():
+                place = self.item(f"{use['path']}.{original}")
+                found[alias or original] = place[0] if place is not None else f"{use['path']}.{original}"
+        return found
 
 
-def _scope(path: str, all_old: Mapping[str, Json], all_new: Mapping[str, Json]) -> Iterator[Change]:
-    old, new = all_old.get(path), all_new.get(path)
-    before, after = _names(old, all_old), _names(new, all_new)
+def _qualified(value: Any, names: Mapping[str, str]) -> Any:
+    """An item with the names of its types as places: ``["name", path, arguments]`` anywhere in it."""
+    if isinstance(value, Mapping):
+        return {key: _qualified(inner, names) for key, inner in value.items()}
+    if isinstance(value, list):
+        if len(value) == 3 and value[0] == "name" and isinstance(value[1], str) and isinstance(value[2], list):
+            return ["name", names.get(value[1], value[1]), [_qualified(one, names) for one in value[2]]]
+        return [_qualified(one, names) for one in value]
+    return value
+
+
+def _scope(path: str, old: _Version, new: _Version) -> Iterator[Change]:
+    before, after = old.offered(path), new.offered(path)
     for name in sorted({*before, *after}):
         item = name if path == "lib" else f"{path}.{name}"
+        was, now = before.get(name), after.get(name)
         if name not in after:
             yield Change(item, "is gone", True)
         elif name not in before:
             yield Change(item, "is new", False)
-        elif before[name] is not None and after[name] is not None:
-            yield from _item(item, before[name], after[name])
-    if old is not None and new is not None:
-        yield from _implementations(path, old["impls"], new["impls"])
-
-
-def _names(module: Json | None, modules: Mapping[str, Json]) -> dict[str, Any]:
-    """What a module offers, by name: items, and None for what it only passes on."""
-    if module is None:
-        return {}
-    found: dict[str, Any] = {name: item for name, item in module["items"].items() if item["vis"] == PUBLIC}
-    for use in module["uses"]:
-        if use.get("vis") != PUBLIC:
-            continue
-        names = use["names"]
-        if names:
-            found.update({(alias or name): None for name, alias in names})
-        elif use["all"]:
-            passed = modules.get(use["path"], {"items": {}})["items"]
-            found.update({name: None for name, item in passed.items() if item["vis"] == PUBLIC and name not in found})
-        else:
-            found.setdefault(use["alias"] or use["path"].rpartition(".")[2], None)
-    return found
+        elif was is not None and now is not None:
+            yield from _item(item, was[1], now[1])
+        elif was is not None or now is not None:
+            yield Change(item, "comes from another Spirit now" if now is None else "comes from this Spirit now", True)
+    if path in old.scopes and path in new.scopes:
+        yield from _implementations(path, old.scopes[path]["impls"], new.scopes[path]["impls"])
 
 
 def _item(item: str, old: Json, new: Json) -> Iterator[Change]:
@@ -201,6 +246,7 @@ def show(type_: Any) -> str:
     """A type of an interface as DOL writes it."""
     match type_:
         case ["name", path, arguments]:
+            path = path.removeprefix("lib.")
             return f"{path}<{', '.join(map(show, arguments))}>" if arguments else str(path)
         case ["tuple", items]:
             return f"({', '.join(map(show, items))})"

@@ -3,24 +3,26 @@
 import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from dolbuild.commands.lock import report
-from dolbuild.commands.opening import Opened, WrongUsage, flags, guarded, open_workspace
-from dolbuild.diagnostics import DiagnosticError, in_file
+from dolbuild.commands.opening import Opened, WrongUsage, exclusive, flags, guarded, open_workspace, root_here
+from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
 from dolbuild.files import write_atomic
 from dolbuild.packages.catalogue import WorkspaceCatalogue
 from dolbuild.packages.edit import CannotEdit, remove_requirement, set_requirement
 from dolbuild.packages.evaluate import show
 from dolbuild.packages.fetch import MAX_FILE
 from dolbuild.packages.lockfile import Lock
+from dolbuild.packages.manifest import Manifest, Requirement
 from dolbuild.packages.name import Kind, PackageName, WrongName, parse_name
-from dolbuild.packages.package import is_standard, standard_manifest
+from dolbuild.packages.package import is_external, is_standard, match_requirements, standard_manifest
 from dolbuild.packages.problem import NOT_FOUND, problem
 from dolbuild.packages.version import compatible_with, parse_version
 from dolbuild.packages.wanted import WrongRequirement, parse_wanted
 from dolbuild.rules.external import lock_fit, read_lock, search, write_lock
-from dolbuild.rules.reading import ReadSpirit, read_workspace
+from dolbuild.rules.reading import Reading, ReadSpirit, read_workspace
 
 ADD_USAGE = "dolbuild add [--spirit NAME] PACKAGE[@REQUIREMENT]..."
 REMOVE_USAGE = "dolbuild remove [--spirit NAME] PACKAGE..."
@@ -33,7 +35,7 @@ def add(arguments: list[str]) -> int:
         options, given = flags(arguments, ("--spirit=", "--offline"), ADD_USAGE)
         if not given:
             raise WrongUsage(f"which package? {ADD_USAGE}")
-        with open_workspace(offline="--offline" in options) as opened:
+        with exclusive(root_here()), open_workspace(offline="--offline" in options) as opened:
             spirit = opened.spirit(options.get("--spirit", ""))
             text = _text(spirit)
             added: list[str] = []
@@ -57,7 +59,7 @@ def remove(arguments: list[str]) -> int:
         options, given = flags(arguments, ("--spirit=", "--offline"), REMOVE_USAGE)
         if not given:
             raise WrongUsage(f"which package? {REMOVE_USAGE}")
-        with open_workspace(offline="--offline" in options) as opened:
+        with exclusive(root_here()), open_workspace(offline="--offline" in options) as opened:
             spirit = opened.spirit(options.get("--spirit", ""))
             text = _text(spirit)
             for one in given:
@@ -89,21 +91,46 @@ def _finish(opened: Opened, spirit: ReadSpirit, text: str) -> None:
     """Write the manifest and the lock, if versions of everything fit together."""
     path = spirit.member.manifest_path
     reading = read_workspace(opened.reading.workspace, {path: text.encode()})
+    wrong = reading.problems()
+    for read in reading.spirits:
+        if read.member.manifest_path == path and read.manifest is not None:
+            wrong += _misfits(reading, read, read.manifest, opened)
+    if wrong:
+        raise DiagnosticError(*wrong)
     before = read_lock(opened.root) or Lock()
     found = lock_fit(reading, opened.sources, before)
     after = search(reading, opened.sources, before) if found.stale or found.unused else before
-    write_atomic(opened.root / path, text.encode())
+    write_atomic((opened.root / path).resolve(), text.encode())
     if after != before:
         write_lock(opened.root, after)
         report(before, after)
 
 
+def _misfits(reading: Reading, read: ReadSpirit, manifest: Manifest, opened: Opened) -> list[Diagnostic]:
+    """Requirements of a manifest that no member, no standard Spirit and no registry can meet."""
+    available = {id_: found for id_, (found, _) in reading.members.items()}
+    here: list[Requirement] = []
+    for one in manifest.requires:
+        if is_external(one.name, available, opened.sources.registries.url(one.name)):
+            continue  # the search tells
+        if is_standard(one.name):
+            available.setdefault(one.name.id, standard_manifest(one.name.parts[1]))
+        here.append(one)
+    id_ = reading.package_id(manifest.name)
+    problems = match_requirements(id_, replace(manifest, requires=tuple(here)), lambda: read.parsed.source, available)[
+        1
+    ]
+    return [one.in_folder(read.member.folder) for one in problems]
+
+
 def _split(text: str) -> tuple[PackageName, str]:
     """``@org/name@^1`` as a name and what is wanted."""
-    package, at, wanted = text.rpartition("@")
+    package, _, wanted = text.rpartition("@")
     if not package:
         return _name(text), ""
-    return _name(package), wanted if at else ""
+    if not wanted:
+        raise WrongUsage(f"`{text}` ends where a requirement should begin")
+    return _name(package), wanted
 
 
 def _name(text: str) -> PackageName:

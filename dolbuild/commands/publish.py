@@ -16,7 +16,7 @@ from dolbuild.packages.index import Published
 from dolbuild.packages.manifest import SPIRIT_FILE, Manifest
 from dolbuild.packages.name import Kind, PackageName, WrongName, parse_name
 from dolbuild.packages.package import is_standard
-from dolbuild.packages.publish import REFUSED, FolderTarget, Release, ServerTarget, Target, publish, yank
+from dolbuild.packages.publish import REFUSED, FolderTarget, NewVersion, ServerTarget, Target, already, publish, yank
 from dolbuild.packages.registry import FileRegistry, HttpRegistry, Registries, Registry
 from dolbuild.packages.tree import WrongTree, files_of, tree_digest
 from dolbuild.packages.version import parse_version, satisfies, version_key
@@ -25,6 +25,7 @@ from dolbuild.rules.build import Access, bring_up, open_session
 from dolbuild.rules.reading import ReadSpirit
 from dolbuild.rules.report import Report, Style
 from dolbuild.rules.session import Failed
+from dolbuild.workspace import registry_problem
 
 PUBLISH_USAGE = "dolbuild publish [--registry ADDRESS] [--dry-run] [SPIRIT]"
 YANK_USAGE = "dolbuild yank [--registry ADDRESS] [--undo] PACKAGE@VERSION"
@@ -58,10 +59,10 @@ def run(arguments: list[str]) -> int:
 
 def _release(
     opened: Opened, spirit: ReadSpirit, manifest: Manifest, name: PackageName, registry: Registry
-) -> Release | None:
+) -> NewVersion | None:
     """What is published, when nothing speaks against it; None where its tests do (and that was shown). Raises
     DiagnosticError."""
-    problems = list(_problems(opened, spirit, manifest))
+    problems = list(_problems(opened, spirit, manifest, registry))
     files = _files(opened, spirit)
     if not problems and not _is_green(opened, manifest.name):
         return None
@@ -69,9 +70,13 @@ def _release(
     if problems:
         raise DiagnosticError(*problems)
     archive = pack(files)
+    try:
+        unpack(archive)
+    except WrongTree as error:
+        raise DiagnosticError(in_file(spirit.member.folder, REFUSED, f"this is no package: {error}")) from None
     requires = tuple((one.name, one.wanted) for one in manifest.requires)
     sha256 = hashlib.sha256(archive).hexdigest()
-    return Release(name, Published(manifest.version, sha256, tree_digest(files), requires), archive)
+    return NewVersion(name, Published(manifest.version, sha256, tree_digest(files), requires), archive)
 
 
 def run_yank(arguments: list[str]) -> int:
@@ -100,9 +105,12 @@ def _target(opened: Opened, name: PackageName, address: str | None) -> tuple[Reg
     """The registry that is published to. Raises DiagnosticError where there is none."""
     registries = opened.sources.registries
     if address is not None:
+        wrong = registry_problem(name.parts[0], address)
+        if wrong:
+            raise WrongUsage(wrong)
         settings = {name.parts[0]: address.rstrip("/")}
         registries = Registries(
-            settings, opened.root, opened.sources.home / "cache", opened.sources.downloader, os.environ
+            settings, name.parts[0], opened.root, opened.sources.home / "cache", opened.sources.downloader, os.environ
         )
     registry = registries.of(name)
     if registry is None:
@@ -112,7 +120,7 @@ def _target(opened: Opened, name: PackageName, address: str | None) -> tuple[Reg
         case HttpRegistry() as files:
             return registry, ServerTarget(files)
         case FileRegistry() as files:
-            files.folder.mkdir(parents=True, exist_ok=True)
+            files.created = True
             return registry, FolderTarget(files)
         case _:
             raise AssertionError(registry)
@@ -125,7 +133,7 @@ def _files(opened: Opened, spirit: ReadSpirit) -> dict[str, bytes]:
         raise DiagnosticError(in_file(spirit.member.folder, REFUSED, f"this is no package: {error}")) from None
 
 
-def _problems(opened: Opened, spirit: ReadSpirit, manifest: Manifest) -> Iterator[Diagnostic]:
+def _problems(opened: Opened, spirit: ReadSpirit, manifest: Manifest, target: Registry) -> Iterator[Diagnostic]:
     """What keeps a Spirit from being published, as far as its manifest tells."""
     path = spirit.member.manifest_path
     if not manifest.values.get("license"):
@@ -139,12 +147,11 @@ def _problems(opened: Opened, spirit: ReadSpirit, manifest: Manifest) -> Iterato
             hint = "publish what it requires first"
             yield in_file(path, REFUSED, f"a published Spirit requires published ones, not {one.name}", hint)
         elif one.name.id in opened.reading.members and not is_standard(one.name):
-            yield from _member_is_published(opened, path, one.name, one.wanted)
+            yield from _member_is_published(target, path, one.name, one.wanted)
 
 
-def _member_is_published(opened: Opened, path: str, name: PackageName, wanted: object) -> Iterator[Diagnostic]:
-    registry = opened.sources.registries.of(name)
-    versions = registry.versions(name) if registry is not None else None
+def _member_is_published(target: Registry, path: str, name: PackageName, wanted: object) -> Iterator[Diagnostic]:
+    versions = target.versions(name)
     assert isinstance(wanted, Versions)
     if not any(satisfies(version, wanted.text) for version in versions or ()):
         yield in_file(path, REFUSED, f"no published version of {name} meets {wanted}", f"publish {name} first")
@@ -174,8 +181,7 @@ def _semver(name: PackageName, manifest: Manifest, files: dict[str, bytes], regi
     version before it."""
     versions = registry.versions(name) or {}
     if manifest.version in versions:
-        yield Diagnostic(REFUSED, f"{name} {manifest.version} was published already",
-                         hint="a version never changes; raise it in the Spirit.dol")  # fmt: skip
+        yield from already(name, manifest.version).diagnostics
         return
     new = version_key(manifest.version)
     before = [
@@ -184,7 +190,11 @@ def _semver(name: PackageName, manifest: Manifest, files: dict[str, bytes], regi
     if not before or parse_version(manifest.version).prerelease:
         return
     last = before[-1]
-    old = unpack(registry.archive(name, last, versions[last].sha256))
+    try:
+        old = unpack(registry.archive(name, last, versions[last].sha256))
+    except WrongTree as error:
+        yield Diagnostic(REFUSED, f"{name} {last}, which was published before it, is no package: {error}")
+        return
     found = compare(_interfaces(old), _interfaces(files))
     breaking = [change for change in found if change.breaking]
     added = [change for change in found if not change.breaking]

@@ -17,7 +17,7 @@ _TIME = 0
 def pack(files: Mapping[str, bytes]) -> bytes:
     """The archive of files by path. Order, times, owners and modes are fixed."""
     plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(files):
             entry = tarfile.TarInfo(path)
             entry.size, entry.mtime, entry.mode = len(files[path]), _TIME, 0o644

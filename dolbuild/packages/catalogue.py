@@ -106,15 +106,14 @@ class WorkspaceCatalogue:
     # -- git ---------------------------------------------------------------------------------------
 
     def _of_git(self, name: PackageName, wanted: Sequence[Wanted]) -> list[Candidate]:
-        found: dict[str, Candidate] = {}
+        found: dict[Candidate, None] = {}
         for one in wanted:
             if isinstance(one, Versions):
                 for candidate in self._tagged(name):
-                    found.setdefault(candidate.id + candidate.version + str(candidate), candidate)
+                    found.setdefault(candidate)
             elif isinstance(one, Ref):
-                candidate = self._candidate(name, self._commit(name, one))
-                found.setdefault(str(candidate), candidate)
-        return list(found.values())
+                found.setdefault(self._candidate(name, self._commit(name, one)))
+        return list(found)
 
     def _candidate(self, name: PackageName, commit: str, version: str = "") -> Candidate:
         host, path, folder = name.parts
@@ -167,6 +166,9 @@ class WorkspaceCatalogue:
             case Ref(), FromGit() as origin:
                 return self._commit(self._name(candidate), wanted) == origin.commit
             case Versions(text), FromGit() as origin:
+                locked = self.preferred.packages.get(candidate.id)
+                if locked is not None and locked.origin == origin and wanted in locked.wanted:
+                    return True
                 if candidate.version:
                     return satisfies(candidate.version, text)
                 tags = self._tags(self._name(candidate))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from dolbuild.diagnostics import Diagnostic
+from dolbuild.diagnostics import Diagnostic, DiagnosticError
 from dolbuild.packages.candidate import Asked, Candidate, Catalogue
-from dolbuild.packages.name import Kind
+from dolbuild.packages.name import Kind, PackageName
 from dolbuild.packages.resolve import Cause, Conflict, chain, would_do
 from dolbuild.packages.version import compatible_with
 from dolbuild.packages.wanted import Versions
@@ -19,7 +19,7 @@ def explain(conflict: Conflict, asked: Sequence[Asked], catalogue: Catalogue) ->
     names = {chain_[-1][0].name.id: chain_[-1][0].name for chain_ in chains}
     wanted = list(dict.fromkeys(str(chain_[-1][0].wanted) for chain_ in chains))
     notes = [_sentence(chain_) for chain_ in chains]
-    notes += [catalogue.inventory(names[id_]) for id_ in sorted(names)]
+    notes += [text for id_ in sorted(names) if (text := _inventory(names[id_], catalogue))]
     if len(names) == 1 and len(wanted) == 1:
         message = f"nothing meets the requirement {next(iter(names.values()))} {wanted[0]}"
     elif len(names) == 1:
@@ -28,6 +28,14 @@ def explain(conflict: Conflict, asked: Sequence[Asked], catalogue: Catalogue) ->
         message = f"no versions of {', '.join(str(names[id_]) for id_ in sorted(names))} fit together"
     told = Diagnostic("E1001", message, hint=_hint(chains, asked, catalogue), notes=tuple(notes))
     return chains[0][0][0].at_its_place(told)
+
+
+def _inventory(name: PackageName, catalogue: Catalogue) -> str:
+    """What there is of a package; empty where nobody can be asked now."""
+    try:
+        return catalogue.inventory(name)
+    except DiagnosticError:
+        return ""
 
 
 def _chains(conflict: Conflict, catalogue: Catalogue) -> list[list[Cause]]:

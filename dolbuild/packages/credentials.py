@@ -5,30 +5,35 @@ They are never written anywhere, and go over https only (or to this machine).
 
 import base64
 import netrc
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dolbuild.packages.download import is_loopback
+from dolbuild.packages.problem import UNREACHABLE, problem
 
 TOKEN_VARIABLE = "DOL_REGISTRY_TOKEN"  # noqa: S105 - the name of a variable
-"""``DOL_REGISTRY_TOKEN_<ORGANISATION>`` for the registry of an organisation; without it, for the default one."""
+"""``DOL_REGISTRY_TOKEN_<HOST>`` holds the token for a host: a workspace that names another host gets none."""
 
 
-def token_variable(organisation: str) -> str:
-    """The variable that holds the token for an organisation's registry."""
-    return f"{TOKEN_VARIABLE}_{organisation.upper().replace('-', '_')}" if organisation else TOKEN_VARIABLE
+def token_variable(host: str) -> str:
+    """The variable that holds the token for a host: in capitals, with ``_`` for what is no letter or digit."""
+    return f"{TOKEN_VARIABLE}_{re.sub(r'[^A-Z0-9]', '_', host.upper())}"
 
 
-def authorization(url: str, organisation: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The header for requests to a registry; empty where there is none. *organisation* is empty for the default registry."""
+def authorization(url: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The header for requests to a registry; empty where there is none."""
     split = urlsplit(url)
-    if split.scheme != "https" and not is_loopback(split.hostname or ""):
+    host = split.hostname or ""
+    if split.scheme != "https" and not is_loopback(host):
         return {}
-    token = environment.get(token_variable(organisation))
+    token = environment.get(token_variable(host), "").strip()
     if token:
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise problem(UNREACHABLE, f"{token_variable(host)} holds what is no token")
         return {"authorization": f"Bearer {token}"}
-    pair = _from_netrc(split.hostname or "", environment)
+    pair = _from_netrc(host, environment)
     if pair is None:
         return {}
     return {"authorization": "Basic " + base64.b64encode(f"{pair[0]}:{pair[1]}".encode()).decode()}

@@ -6,6 +6,7 @@ from the open network into a private one, credentials go to the host that they a
 """
 
 import ipaddress
+import math
 import os
 import socket
 import threading
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from dolbuild.packages.problem import UNREACHABLE, problem
 
@@ -29,7 +30,6 @@ ATTEMPTS = 3
 _BACK_OFF = 0.5
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,20 @@ def addresses_of(host: str) -> list[str]:
     """The addresses of a host as this machine sees it."""
     try:
         return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)]
-    except OSError:
+    except (OSError, UnicodeError):
         return []
 
 
 def redirect_problem(start: str, target: str, addresses: Addresses = addresses_of) -> str:
     """Why a redirect from *start* to *target* is not followed; empty where it is."""
-    to, origin = urlsplit(target), urlsplit(start)
+    try:
+        to, origin = urlsplit(target), urlsplit(start)
+        return _redirect_problem(to, origin, addresses)
+    except ValueError:  # UnicodeError as well: a host that is none
+        return "it is redirected to what is no address"
+
+
+def _redirect_problem(to: SplitResult, origin: SplitResult, addresses: Addresses) -> str:
     if to.scheme not in ("https", "http") or not to.hostname:
         return f"it is redirected to {to.scheme or 'nothing'}:"
     if origin.scheme == "https" and to.scheme != "https":
@@ -105,12 +112,17 @@ class Downloader:
 
                 from dolbuild import __version__
 
-                self._client = httpx.Client(
-                    timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0)),
-                    follow_redirects=False,
-                    headers={"user-agent": f"dolbuild/{__version__}"},
-                    limits=httpx.Limits(max_connections=16),
-                )
+                try:
+                    self._client = httpx.Client(
+                        timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0)),
+                        follow_redirects=False,
+                        headers={"user-agent": f"dolbuild/{__version__}", "accept-encoding": "identity"},
+                        limits=httpx.Limits(max_connections=16),
+                    )
+                except (ValueError, ImportError, OSError) as error:  # SSLError is an OSError
+                    message = f"no connection can be made: {error}"
+                    hint = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+                    raise problem(UNREACHABLE, message, hint) from None
             return self._client
 
     def close(self) -> None:
@@ -135,7 +147,7 @@ class Downloader:
         for attempt in range(ATTEMPTS if method == "GET" else 1):
             wait = 0.0
             try:
-                response = self._follow(method, url, limit, headers, body, deadline)
+                response = self._in_time(lambda: self._follow(method, url, limit, headers, body, deadline), deadline)
                 if method != "GET" or response.status not in _RETRIED:
                     return response
                 reason = f"it answers {response.status}"
@@ -144,7 +156,13 @@ class Downloader:
                 reason = f"it was silent for {self.timeout:g} s"
                 if attempt:
                     break
-            except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as error:
+            except TimeoutError:
+                reason = f"it takes more than {10 * self.timeout:g} s"
+                break
+            except httpx.LocalProtocolError:
+                reason = "what would be sent is no request"  # its text may hold a token
+                break
+            except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError, UnicodeError) as error:
                 reason = str(error) or type(error).__name__
             wait = max(wait, _BACK_OFF * 2**attempt)
             if time.monotonic() + wait > deadline:
@@ -152,6 +170,28 @@ class Downloader:
             if attempt < ATTEMPTS - 1:
                 time.sleep(wait)
         raise problem(UNREACHABLE, f"{shown(url)} cannot be reached: {reason}")
+
+    @staticmethod
+    def _in_time(work: Callable[[], Response], deadline: float) -> Response:
+        """What *work* gives, if it is there before the deadline. A server may drip for ever, in headers too; the thread that waits for
+        it ends with the process. Raises TimeoutError."""
+        done: list[Response] = []
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                done.append(work())
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=run, name="download", daemon=True)
+        thread.start()
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if failed:
+            raise failed[0]
+        if not done:
+            raise TimeoutError
+        return done[0]
 
     def _follow(
         self, method: str, url: str, limit: int, headers: Mapping[str, str], body: bytes, deadline: float
@@ -164,7 +204,7 @@ class Downloader:
             with self.client.stream(method, url, headers=sent, content=body or None) as answer:
                 location = answer.headers.get("location")
                 if answer.status_code in _REDIRECTS and location is not None and method == "GET":
-                    target = urljoin(url, location)
+                    target = _joined(url, location)
                     wrong = redirect_problem(start, target)
                     if wrong:
                         raise problem(UNREACHABLE, f"{shown(start)} cannot be used: {wrong}", "", f"to {shown(target)}")
@@ -176,19 +216,24 @@ class Downloader:
     def _body(self, answer: Any, url: str, limit: int, deadline: float) -> bytes:
         parts: list[bytes] = []
         size = 0
-        for part in answer.iter_bytes(_CHUNK):
+        if answer.headers.get("content-encoding", "identity") not in ("identity", ""):
+            raise problem(UNREACHABLE, f"{shown(url)} is not read: it is compressed, which nobody asked for")
+        for part in answer.iter_raw():
             size += len(part)
             if size > limit:
                 raise problem(UNREACHABLE, f"{shown(url)} is not read: it is larger than {limit >> 20} MiB")
             if time.monotonic() > deadline:
-                raise problem(UNREACHABLE, f"{shown(url)} is not read: it takes more than {10 * self.timeout:g} s")
+                raise TimeoutError
             parts.append(part)
         return b"".join(parts)
 
 
 def shown(url: str) -> str:
     """An address without what may be secret in it."""
-    split = urlsplit(url)
+    try:
+        split = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
     host = split.netloc.rpartition("@")[2]
     return split._replace(netloc=host, query="", fragment="").geturl()
 
@@ -198,11 +243,19 @@ def _origin(url: str) -> tuple[str, str]:
     return split.scheme, split.netloc
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return "//"
+
+
 def _seconds(text: str | None) -> float:
     try:
-        return min(max(float(text or TIMEOUT), 0.1), 3600.0)
+        seconds = float(text or TIMEOUT)
     except ValueError:
         return TIMEOUT
+    return min(max(seconds, 0.1), 3600.0) if math.isfinite(seconds) else TIMEOUT
 
 
 def _retry_after(text: str) -> float:

@@ -10,7 +10,16 @@ from typing import Any
 from dolbuild.syntax import tree as t
 
 MAX_STEPS = 100_000
-"""Steps that one constraint may take."""
+"""Steps that the values and constraints of one manifest may take."""
+
+MAX_TEXT = 1 << 20
+"""Characters of a text."""
+
+MAX_WEIGHT = 100_000
+"""Values in a list or record, those inside of others counted each time."""
+
+MAX_SHOWN = 200
+_LOW, _HIGH = -(1 << 63), (1 << 64) - 1
 
 
 class CannotEvaluate(Exception):
@@ -30,9 +39,23 @@ class Evaluator:
         self.steps = 0
 
     def value(self, node: t.Node) -> Any:
+        """The value of an expression, of a bounded size. Raises CannotEvaluate."""
         self.steps += 1
         if self.steps > MAX_STEPS:
             raise CannotEvaluate(node, "this takes too long")
+        try:
+            found = self._value(node)
+        except (OverflowError, RecursionError):
+            raise CannotEvaluate(node, "this is too large") from None
+        if isinstance(found, int) and not _LOW <= found <= _HIGH:
+            raise CannotEvaluate(node, "this number is too large")
+        if isinstance(found, str) and len(found) > MAX_TEXT:
+            raise CannotEvaluate(node, "this text is too long")
+        if isinstance(found, list | dict) and _weight(found, MAX_WEIGHT) <= 0:
+            raise CannotEvaluate(node, "this is too large")
+        return found
+
+    def _value(self, node: t.Node) -> Any:
         match node:
             case t.String(value=value) | t.Integer(value=value) | t.Boolean(value=value):
                 return value
@@ -166,17 +189,33 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
+def _weight(value: Any, left: int) -> int:
+    """How much of a budget is left after all that is in a value."""
+    left -= 1
+    inner = value if isinstance(value, list) else value.values() if isinstance(value, Mapping) else ()
+    for one in inner:
+        if left <= 0:
+            break
+        left = _weight(one, left)
+    return left
+
+
 def show(value: Any) -> str:
-    """A value as DOL would write it."""
+    """A value as DOL would write it; a long one is cut."""
+    text = _show(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def _show(value: Any) -> str:
     match value:
         case bool():
             return "true" if value else "false"
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         case list():
-            return "[" + ", ".join(map(show, value)) + "]"
+            return "[" + ", ".join(map(_show, value)) + "]"
         case Mapping():
-            return "{ " + ", ".join(f"{name}: {show(inner)}" for name, inner in value.items()) + " }"
+            return "{ " + ", ".join(f"{name}: {_show(inner)}" for name, inner in value.items()) + " }"
         case None:
             return "nothing"
         case _:

@@ -78,8 +78,8 @@ def vendored_name(locked: Locked) -> str:
     match locked.origin:
         case FromRegistry():
             return "/".join(locked.name.parts)
-        case FromGit(host=host, path=path, folder=folder):
-            return "/".join(part for part in ("git", host.replace(":", "_"), path, folder) if part)
+        case FromGit(commit=commit):
+            return f"git/{locked.name.parts[1].rpartition('/')[2]}-{commit[:10]}-{locked.tree[:16]}"
         case FromHttps(sha256=sha256):
             return f"http/{sha256}"
 
@@ -107,7 +107,7 @@ def store(locked: Locked, files: Mapping[str, bytes], home: Path) -> None:
     found = tree_digest(files)
     if found != digest_of(locked):
         message = f"the files of {locked.name} are not those that were locked"
-        hint = "if the change is meant, `doit update` locks it anew"
+        hint = "if the change is meant, `dolbuild update` locks it anew"
         notes = (f"the digest of the files is {found}", f"dol.lock has {digest_of(locked)}")
         raise problem(WRONG_CONTENT, message, hint, *notes)
     try:

@@ -24,6 +24,13 @@ TIMEOUT = 300.0
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PLAIN_FILE = (b"100644", b"100755")
 
+_OF_A_REPOSITORY = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX",
+    "GIT_COMMON_DIR", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS",
+    "GIT_INTERNAL_SUPER_PREFIX", "GIT_IMPLICIT_WORK_TREE", "GIT_CONFIG", "GIT_QUARANTINE_PATH",
+)  # fmt: skip
+"""What git sets for the programs that it runs (``git rev-parse --local-env-vars``)."""
+
 _OPTIONS = (
     "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.fsckObjects=true",
     "-c", "protocol.ext.allow=never", "-c", "submodule.recurse=false", "-c", "advice.detachedHead=false",
@@ -86,7 +93,7 @@ class Git:
             if not self._has(repository, commit):
                 message = f"the repository {shown} has no commit {commit}"
                 raise problem(
-                    NOT_FOUND, message, "it may have been removed by a force-push; `doit update` takes another"
+                    NOT_FOUND, message, "it may have been removed by a force-push; `dolbuild update` takes another"
                 )
 
     def _has(self, repository: Path, commit: str) -> bool:
@@ -166,6 +173,8 @@ class Git:
     def _try(self, repository: Path | None, *arguments: str, standard_input: bytes = b"") -> tuple[int, bytes, bytes]:
         """Status, output and messages of a command of git."""
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        for variable in _OF_A_REPOSITORY:
+            os.environ.pop(variable, None)  # GitPython hands on our environment; we may run in a hook
         from git.cmd import Git as Command
         from git.exc import GitCommandNotFound
 
@@ -177,7 +186,7 @@ class Git:
                 status, out, err = Command(os.sep).execute(
                     ["git", *_OPTIONS, *where, *arguments],
                     istream=given,
-                    env=self._environment(repository),
+                    env=self._environment(),
                     with_extended_output=True,
                     with_exceptions=False,
                     stdout_as_string=False,
@@ -188,14 +197,13 @@ class Git:
                 raise problem(UNREACHABLE, "git cannot be run", "install it, or put it on the PATH") from None
         return int(status), _as_bytes(out), _as_bytes(err)
 
-    def _environment(self, repository: Path | None) -> dict[str, str]:
-        """No question is asked on a terminal, and a repository around us (we may run in a hook of its) has no say."""
+    def _environment(self) -> dict[str, str]:
+        """No question is asked on a terminal."""
         fixed = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
-        if repository is not None:
-            fixed |= {"GIT_DIR": str(repository), "GIT_OBJECT_DIRECTORY": str(repository / "objects")}
         if "GIT_SSH_COMMAND" not in self.environment and "GIT_SSH" not in self.environment:
             fixed["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes -o ConnectTimeout=15"
-        return {**self.environment, **fixed}
+        kept = {k: v for k, v in self.environment.items() if k not in _OF_A_REPOSITORY}
+        return {**kept, **fixed}
 
     def _timeout(self) -> float:
         try:

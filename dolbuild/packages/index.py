@@ -32,7 +32,7 @@ class WrongIndex(ValueError):
 def decode(text: str, package: str) -> dict[str, Published]:
     """All versions, the oldest first. Lines of a later format are left out. Raises WrongIndex."""
     found: dict[str, Published] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -62,6 +62,8 @@ def _published(value: dict[str, Any], package: str) -> Published:
     for field in ("sha256", "tree"):
         if not isinstance(value[field], str) or _DIGEST.fullmatch(value[field]) is None:
             raise ValueError(f"`{field}` of {version} is no digest")
+    if not isinstance(value["requires"], dict) or not isinstance(value.get("yanked", False), bool):
+        raise ValueError("`requires` is an object, and `yanked` is true or false")
     requires: list[tuple[PackageName, Wanted]] = []
     for text, wanted in value["requires"].items():
         try:
@@ -75,11 +77,32 @@ def _published(value: dict[str, Any], package: str) -> Published:
     return Published(version, value["sha256"], value["tree"], tuple(requires), value.get("yanked") is True)
 
 
-def encode(package: str, published: Published) -> str:
-    """One line, with its newline."""
+Row = dict[str, Any]
+"""A line of an index, with whatever it has."""
+
+
+def rows(text: str) -> list[Row]:
+    """The lines of an index that was decoded without an error, those of other formats too."""
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
+
+
+def to_row(package: str, published: Published) -> Row:
+    """What is written of a version."""
     requires = {name.text: wanted_json(wanted) for name, wanted in published.requires}
-    value = {
+    return {
         "format": FORMAT, "name": package, "version": published.version, "requires": requires, "sha256": published.sha256,
         "tree": published.tree, "yanked": published.yanked,
     }  # fmt: skip
-    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")) + "\n"
+
+
+def text_of(lines: list[Row]) -> str:
+    """The text of an index, in the order of versions."""
+
+    def order(row: Row) -> tuple[int, Any]:
+        version = row.get("version")
+        return (0, version_key(version)) if isinstance(version, str) and is_version(version) else (1, str(version))
+
+    return "".join(
+        json.dumps(row, sort_keys=True, ensure_ascii=True, separators=(",", ":")) + "\n"
+        for row in sorted(lines, key=order)
+    )

@@ -27,7 +27,7 @@ from dolbuild.packages.wanted import Wanted, WrongRequirement, parse_wanted, wan
 
 LOCK_FILE = "dol.lock"
 FORMAT = 1
-_HEAD = """# Written by `doit lock`; keep it under version control. `doit update` looks for newer versions.
+_HEAD = """# Written by `dolbuild lock`; keep it under version control. `dolbuild update` looks for newer versions.
 """
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -110,11 +110,13 @@ def decode(text: str) -> Lock:
         raise WrongLock("it holds the marks of a merge conflict")
     try:
         value = tomllib.loads(text)
+    except RecursionError:
+        raise WrongLock("it is no TOML: it nests too deep") from None
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
         raise WrongLock(f"it is no TOML: {error}", int(found[1]) if found else 1) from None
     if value.get("version") != FORMAT:
-        raise WrongLock(f"its version is {value.get('version')!r}, this tool reads {FORMAT}")
+        raise WrongLock(f"its version is {value.get('version')!r}, this dolbuild reads {FORMAT}")
     packages = value.get("packages", {})
     if not isinstance(packages, dict):
         raise WrongLock("`packages` is a table")
@@ -122,7 +124,7 @@ def decode(text: str) -> Lock:
     for name, entry in packages.items():
         try:
             locked = _locked(name, entry)
-        except (WrongName, WrongRequirement, KeyError, TypeError, ValueError) as error:
+        except (WrongName, WrongRequirement, KeyError, TypeError, ValueError, RecursionError) as error:
             line = next((i for i, one in enumerate(text.split("\n"), 1) if one.startswith(_toml(name))), 1)
             reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
             raise WrongLock(f"its entry {name} cannot be used: {reason}", line) from None

@@ -11,6 +11,7 @@ from dolbuild.packages.lockfile import Lock, Locked
 from dolbuild.packages.manifest import Manifest
 from dolbuild.packages.name import PackageName
 from dolbuild.packages.package import is_standard, standard_manifest
+from dolbuild.packages.problem import WRONG_CONTENT, problem
 from dolbuild.packages.registry import Registries
 from dolbuild.packages.tree import tree_digest
 from dolbuild.packages.version import satisfies
@@ -68,8 +69,6 @@ def _misfit(locked: Locked, wanted: Wanted, registries: Registries) -> str:
             return "" if satisfies(locked.version, text) else f"but it has {locked.version}"
         case FromGit(commit=commit), Ref(name=name, kind=RefKind.COMMIT):
             return "" if commit == name else f"but it has {commit[:10]}"
-        case FromGit(), Versions(text) if satisfies(locked.version, text):
-            return ""
         case FromGit(), _:
             return "" if wanted in locked.wanted else "which it was not locked for"
         case FromHttps(sha256=sha256), Hash(given):
@@ -118,6 +117,9 @@ def _pin(
             files = catalogue.files(candidate)
             manifest = catalogue.manifest(candidate)
             requires = tuple((one.name, one.wanted) for one in manifest.requires)
+            if any(isinstance(w, Versions) and not satisfies(manifest.version, w.text) for w in wanted):
+                message = f"the tag {candidate.version} of {name} holds version {manifest.version}"
+                raise problem(WRONG_CONTENT, message, "require the tag or the commit by its name")
             refs = tuple(
                 sorted(
                     {w for w in wanted if not (isinstance(w, Ref) and w.kind is RefKind.COMMIT)}, key=lambda w: str(w)

@@ -89,6 +89,7 @@ class _Reader:
         self.parsed = parsed
         self.diagnostics: list[Diagnostic] = []
         self.values: dict[str, Any] = {}
+        self.evaluator = Evaluator(self.values)
         self.places: dict[str, Span] = {}
 
     def report(self, node: t.Node | Span, code: str, message: str, hint: str = "") -> None:
@@ -130,7 +131,7 @@ class _Reader:
             self.report(entry, "E0603", f"`{entry.name}` is given twice")
             return
         try:
-            value = Evaluator(self.values).value(entry.value)
+            value = self.evaluator.value(entry.value)
         except CannotEvaluate as error:
             self.report(error.node, "E0502", f"`{entry.name}` has no value: {error.reason}")
             value = None
@@ -160,7 +161,7 @@ class _Reader:
 
     def requires(self, entry: t.Requires, before: list[Requirement]) -> Requirement | None:
         try:
-            value = Evaluator(self.values).value(entry.value)
+            value = self.evaluator.value(entry.value)
         except CannotEvaluate as error:
             self.report(error.node, "E0502", f"`{entry.package}` is required in no way: {error.reason}")
             return None
@@ -171,7 +172,7 @@ class _Reader:
         return requirement
 
     def constraint(self, entry: t.Constraint) -> None:
-        evaluator = Evaluator(self.values)
+        evaluator = self.evaluator
         conditions = [s for s in entry.body.statements if not isinstance(s, t.Exegesis)]
         for condition in conditions:
             try:

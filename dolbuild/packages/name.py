@@ -83,7 +83,10 @@ def _git(text: str) -> PackageName:
 
 def _https(text: str) -> PackageName:
     url = text.removeprefix("@")
-    split = urlsplit(url)
+    try:
+        split = urlsplit(url)
+    except ValueError:
+        raise WrongName("this is no https address") from None
     if split.username is not None or split.password is not None:
         raise WrongName("an address carries no user and no password; give them by netrc")
     if _HOST.fullmatch(split.netloc) is None or not url.isascii() or not url.isprintable():

@@ -20,4 +20,4 @@ def problem(code: str, message: str, hint: str = "", *notes: str) -> DiagnosticE
     return DiagnosticError(Diagnostic(code, message, hint=hint, notes=notes))
 
 
-OFFLINE_HINT = "run it without --offline, or `doit fetch` while there is a network"
+OFFLINE_HINT = "run it without --offline, or `dolbuild fetch` while there is a network"

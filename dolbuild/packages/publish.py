@@ -7,24 +7,25 @@ at the same time are kept apart: by a lock on the folder, or on a server by a co
 
 import fcntl
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
+from dolbuild.diagnostics import DiagnosticError
 from dolbuild.files import write_atomic
 from dolbuild.packages import index
 from dolbuild.packages.download import Response, shown
-from dolbuild.packages.index import Published
+from dolbuild.packages.index import Published, Row
 from dolbuild.packages.name import PackageName
 from dolbuild.packages.problem import UNREACHABLE, WRONG_INDEX, problem
-from dolbuild.packages.registry import MAX_INDEX, FileRegistry, HttpRegistry, archive_path, index_path
-from dolbuild.packages.version import version_key
+from dolbuild.packages.registry import MAX_INDEX, FileRegistry, HttpRegistry, archive_path, credentials_hint, index_path
 
 REFUSED = "E1008"
 """What may not be published."""
 
-Edit = Callable[[dict[str, Published]], None]
+Edit = Callable[[list[Row]], None]
 
 
 class Target(Protocol):
@@ -36,7 +37,7 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class NewVersion:
     """A version that is about to be published."""
 
     name: PackageName
@@ -44,40 +45,46 @@ class Release:
     archive: bytes
 
 
-def publish(release: Release, target: Target) -> None:
+def already(name: PackageName, version: str) -> DiagnosticError:
+    """The error for a version that is there."""
+    message = f"{name} {version} was published already"
+    return problem(REFUSED, message, "a version never changes; raise it in the Spirit.dol")
+
+
+def publish(new: NewVersion, target: Target) -> None:
     """Publish a version that the registry does not have. Raises DiagnosticError."""
-    version = release.published.version
+    version = new.published.version
 
-    def add(versions: dict[str, Published]) -> None:
-        if version in versions:
-            message = f"{release.name} {version} was published already"
-            raise problem(REFUSED, message, "a version never changes; raise it in the Spirit.dol")
-        versions[version] = release.published
+    def add(rows: list[Row]) -> None:
+        if any(row.get("version") == version for row in rows):
+            raise already(new.name, version)
+        rows.append(index.to_row(new.name.text, new.published))
 
-    target.edit(release.name, add, (version, release.archive))
+    target.edit(new.name, add, (version, new.archive))
 
 
 def yank(name: PackageName, version: str, target: Target, *, undo: bool = False) -> None:
     """Mark a version as one that nobody should choose any more. Who has locked it still gets it. Raises DiagnosticError."""
 
-    def mark(versions: dict[str, Published]) -> None:
-        if version not in versions:
+    def mark(rows: list[Row]) -> None:
+        found = [row for row in rows if row.get("version") == version]
+        if not found:
             raise problem(REFUSED, f"{name} {version} was never published")
-        versions[version] = replace(versions[version], yanked=not undo)
+        for row in found:
+            row["yanked"] = not undo
 
     target.edit(name, mark, None)
 
 
-def _encode(name: PackageName, versions: Mapping[str, Published]) -> bytes:
-    ordered = sorted(versions, key=version_key)
-    return "".join(index.encode(name.text, versions[version]) for version in ordered).encode()
-
-
-def _decode(name: PackageName, text: str, where: str) -> dict[str, Published]:
+def _changed(name: PackageName, text: str, where: str, change: Edit) -> bytes:
+    """The text of an index after a change. What is in it and nobody here knows stays. Raises DiagnosticError."""
     try:
-        return index.decode(text, name.text)
+        index.decode(text, name.text)
+        rows = index.rows(text)
     except index.WrongIndex as error:
         raise problem(WRONG_INDEX, f"the index of {name} at {where} cannot be used: {error}") from None
+    change(rows)
+    return index.text_of(rows).encode()
 
 
 class FolderTarget:
@@ -92,11 +99,10 @@ class FolderTarget:
             folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
                 text = self.files.read_index(name)
-                versions = _decode(name, text or "", str(folder))
-                change(versions)
+                data = _changed(name, text or "", str(folder), change)
                 if archive is not None:
                     write_atomic(folder / archive_path(name, archive[0]), archive[1])
-                write_atomic(folder / index_path(name), _encode(name, versions))
+                write_atomic(folder / index_path(name), data)
         except OSError as error:
             raise problem(UNREACHABLE, f"the registry {folder} cannot be written: {error.strerror or error}") from None
 
@@ -126,19 +132,34 @@ class ServerTarget:
             raise problem(UNREACHABLE, f"{name} at {shown(self.registry.url)} is being published by another", hint)
         self._check(answer, "lock the index")
         try:
-            current = self._send("GET", path)
-            if current.status not in (200, 404):
-                self._check(current, "give the index")
-            text = current.body.decode("utf-8", "replace") if current.status == 200 else ""
-            versions = _decode(name, text, shown(self.registry.url))
-            change(versions)
-            if archive is not None:
-                self._check(self._send("PUT", archive_path(name, archive[0]), archive[1]), "take the archive")
-            etag = current.headers.get("etag")
-            condition = {"if-match": etag} if etag and not etag.startswith("W/") else {}
-            self._check(self._send("PUT", path, _encode(name, versions), condition), "take the index")
-        finally:
-            self._send("DELETE", lock)
+            self._edit(name, path, change, archive)
+        except BaseException:
+            self._unlock(lock)
+            raise
+        if not self._unlock(lock):
+            sys.stderr.write(
+                f"warning: {lock} is left on {shown(self.registry.url)}; remove it before the next version\n"
+            )
+
+    def _edit(self, name: PackageName, path: str, change: Edit, archive: tuple[str, bytes] | None) -> None:
+        current = self._send("GET", path)
+        if current.status not in (200, 404, 410):
+            self._check(current, "give the index")
+        text = current.body.decode("utf-8", "replace") if current.status == 200 else ""
+        data = _changed(name, text, shown(self.registry.url), change)
+        if archive is not None:
+            where = archive_path(name, archive[0])
+            self._collections(where)
+            self._check(self._send("PUT", where, archive[1]), "take the archive")
+        etag = current.headers.get("etag", "W/")
+        condition = {"if-match": etag} if etag.isascii() and not etag.startswith("W/") else {}
+        self._check(self._send("PUT", path, data, condition), "take the index")
+
+    def _unlock(self, lock: str) -> bool:
+        try:
+            return 200 <= self._send("DELETE", lock).status < 300
+        except DiagnosticError:
+            return False
 
     def _collections(self, path: str) -> None:
         """Create the folders above a file, as far as they are not there."""
@@ -157,6 +178,6 @@ class ServerTarget:
     def _check(self, answer: Response, what: str) -> None:
         if 200 <= answer.status < 300:
             return
-        hint = "give a token in DOL_REGISTRY_TOKEN_<ORGANISATION>, or a user and password in ~/.netrc"
         message = f"{shown(self.registry.url)} does not {what}: it answers {answer.status}"
-        raise problem(UNREACHABLE, message, hint if answer.status in (401, 403) else "")
+        hint = credentials_hint(self.registry.url) if answer.status in (401, 403) else ""
+        raise problem(UNREACHABLE, message, hint)

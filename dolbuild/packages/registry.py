@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 from dolbuild.files import write_atomic
 from dolbuild.packages import index
 from dolbuild.packages.archive import MAX_ARCHIVE
-from dolbuild.packages.credentials import authorization
+from dolbuild.packages.credentials import authorization, token_variable
 from dolbuild.packages.download import Downloader, shown
 from dolbuild.packages.index import Published, WrongIndex
 from dolbuild.packages.name import PackageName
@@ -56,10 +56,9 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry by its address. *organisation* is whose registry it is, empty for the default one."""
+    """A registry by its address."""
 
     url: str
-    organisation: str
     files: Files
 
     def versions(self, name: PackageName) -> dict[str, Published] | None:
@@ -84,13 +83,16 @@ class Registry:
 
 
 class FileRegistry:
-    """A registry in a folder."""
+    """A registry in a folder. *created*: it may come into being by what is done."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.created = False
 
     def read_index(self, name: PackageName) -> str | None:
         if not self.folder.is_dir():
+            if self.created:
+                return None
             raise problem(UNREACHABLE, f"the registry {self.folder} is no folder")
         try:
             data = _bounded(self.folder / index_path(name), MAX_INDEX)
@@ -103,6 +105,8 @@ class FileRegistry:
             data = _bounded(self.folder / archive_path(name, version), MAX_ARCHIVE)
         except OSError as error:
             raise problem(NOT_FOUND, f"the archive of {name} {version} cannot be read: {error.strerror}") from None
+        if data is None and not self.folder.is_dir():
+            raise problem(UNREACHABLE, f"the registry {self.folder} is no folder")
         if data is None:
             raise problem(NOT_FOUND, f"the registry has no archive of {name} {version}")
         return data
@@ -122,12 +126,10 @@ def _bounded(path: Path, limit: int) -> bytes | None:
 class HttpRegistry:
     """A registry behind an HTTP server. Indexes are kept with what the server needs to say that they are still good."""
 
-    def __init__(
-        self, url: str, organisation: str, downloader: Downloader, cache: Path, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, url: str, downloader: Downloader, cache: Path, environment: Mapping[str, str]) -> None:
         self.url = url.rstrip("/")
         self.downloader = downloader
-        self.headers = authorization(url, organisation, environment)
+        self.headers = authorization(url, environment)
         self.cache = cache / hashlib.sha256(self.url.encode()).hexdigest()[:16]
 
     def address(self, path: str) -> str:
@@ -141,9 +143,9 @@ class HttpRegistry:
             if known is None:
                 raise problem(UNREACHABLE, f"the index of {name} is not known here", OFFLINE_HINT)
             return known["body"]
-        conditions = {"accept-encoding": "gzip, identity"}
+        conditions: dict[str, str] = {}
         if known is not None:
-            conditions |= {k: known[k] for k in ("if-none-match", "if-modified-since") if known.get(k)}
+            conditions = {k: known[k] for k in ("if-none-match", "if-modified-since") if known.get(k)}
         answer = self.downloader.get(self.address(index_path(name)), MAX_INDEX, self.headers | conditions)
         if answer.status == 304 and known is not None:
             _touch(kept)
@@ -157,7 +159,7 @@ class HttpRegistry:
             raise problem(WRONG_INDEX, f"the index of {name} at {shown(self.url)} is no text") from None
         keep = {"body": body}
         for header, condition in (("etag", "if-none-match"), ("last-modified", "if-modified-since")):
-            if header in answer.headers:
+            if answer.headers.get(header, "\xff").isascii():
                 keep[condition] = answer.headers[header]
         try:
             write_atomic(kept, json.dumps(keep).encode())
@@ -174,10 +176,15 @@ class HttpRegistry:
 
     def _check(self, status: int, what: str) -> None:
         if status in (401, 403):
-            hint = "give a token in DOL_REGISTRY_TOKEN_<ORGANISATION>, or a user and password in ~/.netrc"
+            hint = credentials_hint(self.url)
             raise problem(UNREACHABLE, f"{shown(self.url)} does not give {what}: it answers {status}", hint)
         if status != 200:
             raise problem(UNREACHABLE, f"{shown(self.url)} does not give {what}: it answers {status}")
+
+
+def credentials_hint(url: str) -> str:
+    """How to say who one is to a registry."""
+    return f"give a token in {token_variable(urlsplit(url).hostname or '')}, or a user and password in ~/.netrc"
 
 
 def _read_kept(path: Path) -> dict[str, str] | None:
@@ -199,32 +206,35 @@ def _touch(path: Path) -> None:
 def trim(cache: Path, limit: int = MAX_CACHED) -> None:
     """Remove the indexes that were not used for longest, until what is kept is within its bound."""
     found: list[tuple[float, int, Path]] = []
-    for path in sorted(cache.rglob("*.jsonl")) if cache.is_dir() else ():
-        try:
+    try:
+        for path in cache.rglob("*.jsonl"):
             stat = path.stat()
-        except OSError:
-            continue
-        found.append((stat.st_mtime, stat.st_size, path))
-    size = sum(one[1] for one in found)
-    for _, bytes_, path in sorted(found):
-        if size <= limit:
-            return
-        path.unlink(missing_ok=True)
-        size -= bytes_
+            found.append((stat.st_mtime, stat.st_size, path))
+        size = sum(one[1] for one in found)
+        for _, bytes_, path in sorted(found):
+            if size <= limit:
+                return
+            path.unlink(missing_ok=True)
+            size -= bytes_
+    except OSError:
+        pass  # another process does the same, or nobody may: it is only a cache
 
 
 class Registries:
-    """The registries of a workspace, by organisation."""
+    """The registries of a workspace, by organisation. *own* is that of the workspace: what is no member is asked for only where a
+    registry is named for it, never in the default one."""
 
     def __init__(
         self,
         settings: Mapping[str, str],
+        own: str,
         root: Path,
         cache: Path,
         downloader: Downloader,
         environment: Mapping[str, str],
     ) -> None:
         self.settings = settings
+        self.own = own
         self.root = root
         self.cache = cache / "index"
         self.downloader = downloader
@@ -233,7 +243,8 @@ class Registries:
 
     def url(self, name: PackageName) -> str | None:
         """The address of the registry that a package comes from, or None where none is configured."""
-        return self.settings.get(name.parts[0], self.settings.get("default"))
+        organisation = name.parts[0]
+        return self.settings.get(organisation, None if organisation == self.own else self.settings.get("default"))
 
     def of(self, name: PackageName) -> Registry | None:
         """The registry that a package comes from."""
@@ -242,12 +253,12 @@ class Registries:
         if url is None:
             return None
         if organisation not in self._opened:
-            self._opened[organisation] = Registry(url, organisation, self._files(url, organisation))
+            self._opened[organisation] = Registry(url, self._files(url))
         return self._opened[organisation]
 
-    def _files(self, url: str, organisation: str) -> Files:
+    def _files(self, url: str) -> Files:
         if url.startswith(("https://", "http://")):
-            return HttpRegistry(url, organisation, self.downloader, self.cache, self.environment)
+            return HttpRegistry(url, self.downloader, self.cache, self.environment)
         return FileRegistry(folder_of(url, self.root))
 
 

@@ -4,6 +4,7 @@ One version of each package is taken, for the whole workspace. The newest that f
 when several packages compete is decided by their names, so that the answer never depends on an order of files.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from dolbuild.packages.name import Kind
 from dolbuild.packages.wanted import Versions
 
 MAX_ROUNDS = 200_000
+
+SECONDS = 120.0
+"""After which a search is given up (servers have their time in it)."""
 
 Cause = tuple[Asked, Candidate | None]
 
@@ -34,10 +38,11 @@ class TooHard(Exception):
     """The search was given up."""
 
 
-def resolve(asked: Sequence[Asked], catalogue: Catalogue) -> dict[str, Candidate]:
-    """Versions for everything that is asked for, directly or not, by package id. Raises Conflict and TooHard."""
+def resolve(asked: Sequence[Asked], catalogue: Catalogue, seconds: float = SECONDS) -> dict[str, Candidate]:
+    """Versions for everything that is asked for, directly or not, by package id. Raises Conflict, and TooHard when it takes
+    longer than some *seconds*."""
     reporter = _Reporter()
-    provider = _Provider(catalogue)
+    provider = _Provider(catalogue, time.monotonic() + seconds)
     search: Any = Resolution(provider, reporter)
     ordered = sorted(asked, key=lambda one: (one.name.id, str(one.wanted), one.where))
     try:
@@ -66,8 +71,9 @@ def _reached(asked: Sequence[Asked], mapping: Mapping[str, Candidate], provider:
 class _Provider(AbstractProvider):  # type: ignore[type-arg]
     """What resolvelib asks about our packages."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, deadline: float) -> None:
         self.catalogue = catalogue
+        self.deadline = deadline
         self._met: dict[tuple[Any, str, str], bool] = {}
         self._requirements: dict[Candidate, Sequence[Asked]] = {}
         self._found: dict[str, dict[Candidate, None]] = {}
@@ -98,6 +104,8 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
         requirements: Mapping[str, Iterator[Asked]],
         incompatibilities: Mapping[str, Iterator[Candidate]],
     ) -> Callable[[], Iterator[Candidate]] | Sequence[Candidate]:
+        if time.monotonic() > self.deadline:
+            raise TooHard
         wanted = list(requirements[identifier])
         excluded = list(incompatibilities[identifier])
         if wanted:
@@ -172,8 +180,8 @@ def would_do(asked: Sequence[Asked], relaxed: Asked, catalogue: Catalogue) -> Ca
     """What version of the package would fit if a requirement of the user's allowed any, or None."""
     others = [one for one in asked if one is not relaxed]
     try:
-        found = resolve([*others, Asked(relaxed.name, ANYTHING, relaxed.by)], catalogue)
-    except (Conflict, TooHard):
+        found = resolve([*others, Asked(relaxed.name, ANYTHING, relaxed.by)], catalogue, 3.0)
+    except (Conflict, TooHard, DiagnosticError):
         return None
     return found[relaxed.name.id]
 

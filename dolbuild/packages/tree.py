@@ -68,6 +68,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for path in sorted(_walk(folder)):
         if is_file_of_package(path):
+            check_path(path)
             found[path] = (folder / path).read_bytes()
     check_size(len(found), sum(map(len, found.values())))
     return found
@@ -79,11 +80,10 @@ def _walk(folder: Path) -> Iterable[str]:
         prefix = "" if relative == "." else f"{relative}/"
         if not prefix:
             folders[:] = [name for name in folders if name == "src"]
-        folders[:] = [name for name in folders if not (Path(base) / name).is_symlink()]
-        for name in names:
-            path = Path(base) / name
-            if path.is_file() and not path.is_symlink():
-                yield prefix + name
+        for name in (*folders, *names):
+            if (Path(base) / name).is_symlink():
+                raise WrongTree(f"{prefix}{name} is a symbolic link")
+        yield from (prefix + name for name in names if (Path(base) / name).is_file())
 
 
 def _stat_file(folder: Path) -> Path:

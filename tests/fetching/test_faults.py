@@ -356,3 +356,177 @@ def test_installing_at_once(tmp_path: Path) -> None:
         (place / "src/m1.dol").write_bytes(b"y")
         assert not is_intact(place, digest)
     assert not list(tmp_path.glob(".tmp-*"))
+
+
+# -- what is not ours, and what is broken ----------------------------------------------------------
+
+
+def test_vendoring_touches_nothing_else(web: Nginx, places: Places) -> None:
+    put(web.root / "vendoring", "acme", library("base", "1.0.0"))
+    work = workspace(places, web.url("vendoring"))
+    work.write({"vendor/NOTES": "mine"})
+    ran = work.command("vendor")
+    assert ran.status == 1 and "did not put there" in ran.err
+    assert (work.root / "vendor/NOTES").read_text() == "mine"
+    (work.root / "vendor/NOTES").unlink()
+    assert work.command("vendor").status == 0
+    assert work.command("vendor").status == 0
+    (work.root / "link").symlink_to(places.folder)
+    settings = f'vendor = "link/inner"\n[registries]\nacme = "{web.url("vendoring")}"\n'
+    work.write({"dolbuild.toml": settings})
+    assert "leads out of the workspace" in work.command("vendor").err
+
+
+def test_a_broken_manifest_changes_no_lock(web: Nginx, places: Places) -> None:
+    put(web.root / "broken-manifest", "acme", library("base", "1.0.0"))
+    work = workspace(places, web.url("broken-manifest"))
+    assert work.command("lock").status == 0
+    before = (work.root / "dol.lock").read_bytes()
+    manifest = work.root / "app/Spirit.dol"
+    for old, new in (('"^1.0"\n}', '"^1.0\n}'), ('@acme/base: "^1.0"', '@acme/base: "newest"')):
+        text = manifest.read_text()
+        manifest.write_text(text.replace(old, new))
+        for command in (("lock",), ("update",), ("add", "@univrs/std")):
+            ran = work.command(*command)
+            assert ran.status == 1 and "app/Spirit.dol" in ran.err, (command, ran)
+            assert (work.root / "dol.lock").read_bytes() == before
+        assert "E1002" not in work.command("build").err
+        manifest.write_text(text)
+
+
+def test_the_own_organisation_is_not_asked_for_elsewhere(web: Nginx, places: Places) -> None:
+    put(web.root / "own", "acme", library("util", "1.9.9"))
+    files = {f"util/{path}": text for path, text in library("util", "1.0.0").items()}
+    files["util/Spirit.dol"] = "spirit Broken {"
+    settings = f'organisation = "acme"\n[registries]\ndefault = "{web.url("own")}"\n'
+    work = places.make("work", {"dolbuild.toml": settings, **files, **app(requires={"@acme/util": "^1"})})
+    assert work.command("build").status == 1
+    assert not any("/own/" in line for line in web.requests)
+    assert not (work.root / "dol.lock").exists()
+
+
+def test_a_lock_that_says_otherwise_than_its_packages(web: Nginx, places: Places) -> None:
+    put(web.root / "otherwise", "acme", library("base", "1.0.0"))
+    put(web.root / "otherwise", "acme", library("left", "1.0.0", {"@acme/base": "^1.0"}))
+    work = places.make(
+        "work",
+        {"dolbuild.toml": f'[registries]\nacme = "{web.url("otherwise")}"\n', **app(requires={"@acme/left": "^1"})},
+    )
+    assert work.command("build").status == 0
+    lock = work.root / "dol.lock"
+    lines = [line for line in lock.read_text().splitlines() if not line.startswith('"@acme/base"')]
+    lock.write_text("\n".join(lines).replace('["@acme/base \\"^1.0\\""]', "[]") + "\n")
+    ran = work.command("build", "--locked")
+    assert ran.status == 1 and "says otherwise of itself" in ran.err, ran.err
+
+
+def test_commands_at_once_lose_nothing(places: Places) -> None:
+    work = places.make("work", {"dolbuild.toml": "", **app(body="sex fun main() { }\n")})
+    with ThreadPoolExecutor(4) as pool:
+        names = ("@univrs/json", "@univrs/http", "@git:git.example.org/o/r")
+        results = list(pool.map(lambda name: work.command("add", "--spirit", "app", name).status, names[:2]))
+    assert results == [0, 0]
+    text = (work.root / "app/Spirit.dol").read_text()
+    assert all(name in text for name in names[:2])
+
+
+def test_an_index_keeps_what_a_tool_does_not_know(places: Places) -> None:
+    registry = places.folder / "registry"
+    put(registry, "acme", library("base", "1.0.0"))
+    index = registry / "index/acme/base.jsonl"
+    line = index.read_text().rstrip()[:-1] + ',"description":"kept"}\n'
+    index.write_text(line + '{"format":2,"version":"1.5.0","new":true}\n')
+    files = {f"base/{path}": text for path, text in library("base", "1.5.0").items()}
+    work = places.make(
+        "work", {"dolbuild.toml": f'organisation = "acme"\n[registries]\nacme = "{registry}"\n', **files}
+    )
+    assert work.command("yank", "@acme/base@1.0.0").status == 0
+    taken = work.command("publish", "base")
+    assert taken.status == 1 and "was published already" in taken.err
+    text = index.read_text()
+    assert '"description":"kept"' in text and '"format":2,"new":true' in text and '"yanked":true' in text
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip"])
+def test_a_body_that_nobody_asked_to_compress(places: Places, encoding: str) -> None:
+    bomb = gzip.compress(bytes(200 << 20))
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-encoding", encoding)
+        handler.send_header("content-length", str(len(bomb)))
+        handler.end_headers()
+        handler.wfile.write(bomb)
+
+    with server(answer) as url:
+        ran, seconds = timed(workspace(places, url), "lock")
+    assert ran.status == 1 and "compressed, which nobody asked for" in ran.err
+    assert seconds < 10
+
+
+@pytest.mark.parametrize("location", ["https://[bad/", "http://a..b/", f"http://{'a' * 64}.example/", "//", "http:"])
+def test_redirects_to_what_is_no_address(places: Places, location: str) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("location", location)
+        handler.end_headers()
+
+    with server(answer) as url:
+        ran, _ = timed(workspace(places, url), "lock")
+    assert ran.status == 1 and "Traceback" not in ran.err and "E1003" in ran.err, ran.err
+
+
+def test_headers_that_drip(places: Places) -> None:
+    places.variables["DOL_HTTP_TIMEOUT"] = "0.3"
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        try:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(200):
+                handler.wfile.write(b"x: y\r\n")
+                handler.wfile.flush()
+                time.sleep(0.2)
+        except OSError:
+            return
+
+    with server(answer) as url:
+        ran, seconds = timed(workspace(places, url), "lock")
+    assert ran.status == 1 and "it takes more than 3 s" in ran.err, ran.err
+    assert seconds < 8
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HTTP_PROXY", "foo://x"), ("DOL_REGISTRY_TOKEN_127_0_0_1", "s3cret\nx"), ("DOL_HTTP_TIMEOUT", "nan")],
+)
+def test_a_wrong_environment(web: Nginx, places: Places, name: str, value: str) -> None:
+    put(web.root / f"environment-{name}", "acme", library("base", "1.0.0"))
+    places.variables |= {name: value, "NO_PROXY": "", "no_proxy": ""}
+    ran = workspace(places, web.url(f"environment-{name}")).command("lock")
+    assert "Traceback" not in ran.err and "s3cret" not in ran.err
+    assert ran.status == (0 if name == "DOL_HTTP_TIMEOUT" else 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "has a: 3037000500\nhas b: a * a * a\n",
+        'has a: "xxxxxxxxxxxxxxxx"\n' + "".join(f"has a{n}: {'a' if n == 0 else f'a{n - 1}'} + {'a' if n == 0 else f'a{n - 1}'}\n" for n in range(35)),
+        "has a: [1]\n" + "".join(f"has a{n}: [{p}, {p}]\n" for n in range(30) for p in [f"this.a{n - 1}" if n else "this.a"]),
+    ],
+    ids=["number", "text", "list"],
+)  # fmt: skip
+def test_values_that_grow(body: str) -> None:
+    """A manifest comes from elsewhere, too: what it makes is bounded."""
+    from dolbuild.packages.manifest import read_manifest
+    from dolbuild.source import SourceFile
+    from dolbuild.syntax.parser import parse
+
+    body = body.replace(" a", " this.a").replace("has this.a", "has a")
+    started = time.monotonic()
+    read = read_manifest(
+        parse(SourceFile("Spirit.dol", f'spirit X {{\nhas name: "x"\nhas version: "1.0.0"\n{body}}}\n'))
+    )
+    assert "E0502" in [d.code for d in read.diagnostics], read.diagnostics
+    assert all(len(d.message) < 1000 for d in read.diagnostics)
+    assert time.monotonic() - started < 5

@@ -223,11 +223,11 @@ def test_credentials(web: Nginx, places: Places) -> None:
     ran = work.command("lock")
     assert ran.status == 0, ran.err
     work.write(settings(acme=web.url("token")))
-    work.variables["DOL_REGISTRY_TOKEN_ACME"] = "secret-token"
+    work.variables["DOL_REGISTRY_TOKEN_127_0_0_1"] = "secret-token"
     assert work.command("update").status == 0
     kept = [path for path in [*work.home.rglob("*"), *work.root.rglob("*")] if path.is_file()]
     assert all(b"secret-token" not in path.read_bytes() and PASSWORD.encode() not in path.read_bytes() for path in kept)
-    work.variables["DOL_REGISTRY_TOKEN_ACME"] = "wrong"
+    work.variables["DOL_REGISTRY_TOKEN_127_0_0_1"] = "wrong"
     assert "wrong" not in work.command("update").err
 
 

@@ -67,5 +67,18 @@ def test_what_the_face_passes_on() -> None:
     old = {"lib": interface("pub use a.{ one, two as second }\npub use b.*\n"), "a": inner, "b": inner}
     new = {"lib": interface("pub use a.{ one }\n"), "a": inner, "b": inner}
     assert [str(change) for change in compare(old, new)] == ["`second` is gone", "`two` is gone"]
+    other = interface("pub fun one(x: Int64) { }\npub fun two() { }\n")
+    swapped = {"lib": interface("pub use b.{ one, two as second }\npub use b.*\n"), "a": inner, "b": other}
+    assert "`one` takes `x` too" in [str(change) for change in compare(old, swapped)]
     moved = {"lib": interface("pub use c.{ one, two as second }\npub use b.*\n"), "a": inner, "b": inner, "c": inner}
     assert not any(change.breaking for change in compare(old, moved))
+
+
+def test_types_are_what_their_names_mean() -> None:
+    types = interface("pub gene X { has n: Int64 }\n")
+    face = "use a.{ X }\npub fun f(x: X) { }\n"
+    old = {"lib": interface(face), "a": types, "b": types}
+    same = {"lib": interface("use a.{ X as Y }\npub fun f(x: Y) { }\n"), "a": types, "b": types}
+    assert compare(old, same) == []
+    other = {"lib": interface(face.replace("use a", "use b")), "a": types, "b": types}
+    assert [str(change) for change in compare(old, other)] == ["`f` takes `x` as b.X, no longer as a.X"]

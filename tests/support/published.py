@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dolbuild.packages.archive import pack
-from dolbuild.packages.index import Published, encode
+from dolbuild.packages.index import Published, text_of, to_row
 from dolbuild.packages.name import parse_name
 from dolbuild.packages.tree import tree_digest
 
@@ -58,5 +58,5 @@ def put(
     index = registry / "index" / organisation / f"{manifest.name}.jsonl"
     index.parent.mkdir(parents=True, exist_ok=True)
     with index.open("a") as file:
-        file.write(encode(name.text, published))
+        file.write(text_of([to_row(name.text, published)]))
     return published
