@@ -19,7 +19,7 @@ from dolbuild.cache.digest import is_digest
 from dolbuild.files import write_atomic
 
 FORMAT = 1
-_NODE = re.compile(rb'\{"node":"([^"\\]+)","key":')
+_NODE = re.compile(rb'\{"node":"([^"\\]+)","key":"[0-9a-f]{64}","outputs":\{[^{}]*\},"targets":\{.*\}\Z')
 _HEADER = b'{"dolbuild-journal":%d}\n' % FORMAT
 _REWRITE_AT = 4
 """The journal is rewritten when it has this many times more lines than nodes."""
@@ -53,8 +53,15 @@ class Entries:
             except (ValueError, KeyError, TypeError):
                 return
         if name is not None:
-            self._lines[name] = line
             self._entries.pop(name, None)
+            if found is not None or _decode(line) is not None:
+                self._lines[name] = line
+            else:
+                self._lines.pop(name, None)  # it was forgotten
+
+    def has(self, name: str) -> bool:
+        """Whether there is a line of a success; it is not decoded."""
+        return name in self._lines
 
     def get(self, name: str) -> Entry | None:
         """The last success of a node."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from dolbuild import __version__, compiler
-from dolbuild.cache.action import Record
+from dolbuild.cache.action import Record, canonical
 from dolbuild.cache.digest import digest
 from dolbuild.codegen import object as objects
 from dolbuild.codegen.link import MissingSymbol
@@ -11,12 +11,12 @@ from dolbuild.codegen.names import split_instance
 from dolbuild.codegen.object import Object, Symbol
 from dolbuild.diagnostics import Diagnostic, DiagnosticError
 from dolbuild.packages.package import Package
-from dolbuild.rules.module import TESTS, interface_name, module_name
+from dolbuild.rules.module import interface_name, module_name
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest
 from dolbuild.source import Place
 
-LINK_VERSION = 2
+LINK_VERSION = 3
 
 
 class Objects:
@@ -57,7 +57,8 @@ class Objects:
 
 
 class Link:
-    """One link of a run. *described* is what it is made from beside objects; *prepare* finds the symbols that it reaches.
+    """One link of a run. *described* is what it is made from beside objects; *prepare* finds the symbols that it reaches; *tests* are
+    nodes of test modules that take part.
 
     Its key is made of the digests of those symbols. Finding them is work of its own, so the key is remembered in the store
     under the digests of all objects that could take part: where none of them changed, nothing has to be looked at.
@@ -69,11 +70,13 @@ class Link:
         packages: Mapping[str, Package],
         described: Mapping[str, object],
         prepare: Callable[[Objects], compiler.Linkable],
+        tests: tuple[str, ...] = (),
     ) -> None:
         self.session = session
         self.packages = packages
         self.described = described
         self.prepare = prepare
+        self.tests = tests
         self._linkable: compiler.Linkable | None = None
 
     @property
@@ -88,17 +91,10 @@ class Link:
         return key
 
     def _objects(self) -> dict[str, str]:
-        """The digests of all objects and interfaces that are done, by node."""
-        found: dict[str, str] = {}
-        for package in self.packages.values():
-            for module in (*package.modules, *(f"{TESTS}{name}" for name in package.tests)):
-                node = module_name(package, module)
-                result = self.session.results.get(node)
-                if result is not None:
-                    found[node] = result.outputs["dolo"]
-                interface = self.session.results.get(interface_name(package, module))
-                if interface is not None:
-                    found[f"interface {node}"] = interface.outputs["doli"]
+        """The digests of all objects and interfaces that could take part: one for each package, one for each test module."""
+        found = {id_: _package_digest(self.session, package) for id_, package in self.packages.items()}
+        for node in self.tests:
+            found[node] = self.session.results[node].outputs["dolo"]
         return found
 
     def linkable(self) -> compiler.Linkable:
@@ -127,6 +123,19 @@ class Link:
     def wasm(self) -> bytes:
         """The module."""
         return compiler.finish(self.linkable())
+
+
+def _package_digest(session: Session, package: Package) -> str:
+    """The digest of all objects and interfaces of a package, whose nodes are done."""
+    known = session.packages.get(package.id)
+    if known is None:
+        found: dict[str, str] = {}
+        for module in package.modules:
+            node = module_name(package, module)
+            found[node] = session.results[node].outputs["dolo"]
+            found[f"interface {node}"] = session.results[interface_name(package, module)].outputs["doli"]
+        known = session.packages[package.id] = digest(canonical(found))
+    return known
 
 
 def _cannot_compile(session: Session, symbol: Symbol, packages: Mapping[str, Package]) -> Diagnostic:

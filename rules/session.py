@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,11 +63,44 @@ class _Results(dict[str, Result]):
     def __missing__(self, name: str) -> Result:
         if not self._is_proven(name):
             raise KeyError(name)
-        result = self[name] = self._journal.entries[name].result
+        entry = self._journal.entries.get(name)
+        if entry is None:
+            hint = "remove the folder .dolbuild; what was built is still in the store"
+            raise DiagnosticError(Diagnostic("E0801", f"the journal's line of `{name}` is damaged", hint=hint))
+        result = self[name] = entry.result
         return result
 
     def get(self, name: str, default: Any = None) -> Any:
         return self[name] if name in self else default  # noqa: SIM401 - this is what `get` is
+
+
+MAX_DECODED = 96 << 20
+"""Bytes of artifacts that are kept decoded. Those that were not asked for longest are decoded again when they are needed."""
+
+
+class _Decoded:
+    """Decoded artifacts, as many as there is room for."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: str, read: Callable[[], bytes], decode: Callable[[bytes], Any]) -> Any:
+        with self._lock:
+            found = self._values.get(key)
+            if found is not None:
+                self._values.move_to_end(key)
+                return found[0]
+        data = read()
+        value = decode(data)
+        with self._lock:
+            if key not in self._values:
+                self._size += len(data)
+            self._values[key] = (value, len(data))
+            while self._size > MAX_DECODED and len(self._values) > 1:
+                self._size -= self._values.popitem(last=False)[1][1]
+        return value
 
 
 class Session:
@@ -96,7 +130,9 @@ class Session:
         """To be called when the run has ended, with the selections that are wholly up to date and how many nodes they have."""
         self._prefix = f"{root}{os.sep}"
         self._actions: dict[str, Action] = {}
-        self._values: dict[str, Any] = {}
+        self.packages: dict[str, str] = {}
+        """The digest of all objects of a package, for packages whose nodes are done."""
+        self._values = _Decoded()
         self._blobs: dict[str, bytes] = {}
         self._lock = threading.RLock()
         self.store_problem: str | None = None
@@ -121,7 +157,10 @@ class Session:
     def is_proven(self, name: str) -> bool:
         """Whether a node is known to be up to date without being looked at."""
         return (
-            self.cone is not None and name not in self.cone and name in self.plan.nodes and name in self.journal.entries
+            self.cone is not None
+            and name not in self.cone
+            and name in self.plan.nodes
+            and self.journal.entries.has(name)
         )
 
     def digest_of(self, node: str, artifact: str) -> str:
@@ -143,10 +182,7 @@ class Session:
     def value(self, node: str, artifact: str, decode: Callable[[bytes], Any]) -> Any:
         """An artifact decoded; each is decoded once."""
         name = self.digest_of(node, artifact)
-        key = f"{artifact}:{name}"
-        if key not in self._values:
-            self._values[key] = decode(self.blob(node, artifact))
-        return self._values[key]
+        return self._values.get(f"{artifact}:{name}", lambda: self.blob(node, artifact), decode)
 
     # -- states -----------------------------------------------------------------------------------
 
@@ -236,8 +272,7 @@ class Session:
         notes = [diagnostic.to_json() for diagnostic in outcome.diagnostics] or None
         outputs: dict[str, str] = {}
         for artifact, data in outcome.outputs.items():
-            outputs[artifact] = name = digest(data)
-            self._blobs[name] = data
+            outputs[artifact] = digest(data)
         result = Result(outputs, notes)
         self.results[node.name] = result
         try:
@@ -246,6 +281,7 @@ class Session:
             self.store.record(action.record.key, result)
         except OSError as error:
             self.store_problem = f"{error.strerror or error}"
+            self._blobs.update({outputs[artifact]: data for artifact, data in outcome.outputs.items()})
         return outcome.diagnostics
 
     def remember(self, key: str, note: str) -> None:

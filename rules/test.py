@@ -43,7 +43,8 @@ def _link(
     def prepare(table: Objects) -> compiler.Linkable:
         return compiler.prepare_tests(table.object(package, module), table.find, __version__, options)
 
-    return Link(session, packages, {"profile": profile, "tests": module_name(package, module)}, prepare)
+    own = module_name(package, module)
+    return Link(session, packages, {"profile": profile, "tests": own}, prepare, (own,))
 
 
 def test_node(
