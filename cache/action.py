@@ -1,15 +1,30 @@
-"""Actions as values: what one was made from (`Record`), its key, and what it gave (`Result`)."""
+"""Actions as values: what one was made from (`Record`), its key, and what it gave (`Result`).
+
+A result is encoded as the ``ActionResult`` of the Remote Execution API v2, in the local store as in remote ones: artifacts are
+``output_files``, notes are JSON in ``stdout_raw``, a signature is in ``stderr_raw``.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from dolbuild.cache.digest import digest, is_digest
+from dolbuild.cache.digest import Digest, digest, is_digest
+from dolbuild.cache.wire import Message, encode, message, repeated
 
-FORMAT = 1
+FORMAT = 2
 """Version of the encodings below; it is part of every key."""
+
+MAX_NAME = 255
+
+
+def encode_digest(found: Digest) -> bytes:
+    """A ``Digest``."""
+    return message((1, found.hash), (2, found.size))
+
+
+_NOTHING = encode_digest(Digest(digest(b""), 0))
 
 
 def canonical(value: Any) -> bytes:
@@ -33,7 +48,8 @@ class Record:
 
     @cached_property
     def encoded(self) -> bytes:
-        return canonical(
+        """The record as an ``Action`` of the Remote Execution API: canonical JSON as its salt, an empty command and input root."""
+        said = canonical(
             {
                 "format": FORMAT,
                 "rule": self.rule,
@@ -43,31 +59,89 @@ class Record:
                 "inputs": dict(self.inputs),
             }
         )
+        return message((1, _NOTHING), (2, _NOTHING), (9, said))
 
     @cached_property
     def key(self) -> str:
-        """The action key: the digest of the record."""
+        """The action key: the digest of the record. So the record is kept as a blob, and the key is its name."""
         return digest(self.encoded)
+
+    @property
+    def digest(self) -> Digest:
+        """The key with the size of the record, as the Remote Execution API names an action."""
+        return Digest(self.key, len(self.encoded))
+
+    @staticmethod
+    def decode(data: bytes) -> "Record":
+        """The inverse of `encoded`. Raises ValueError for anything else."""
+        value = json.loads(Message(data).data(9))
+        try:
+            record = Record(value["rule"], value["version"], value["tool"], value["options"], value["inputs"])
+        except (KeyError, TypeError):
+            raise ValueError("no record of an action") from None
+        if not isinstance(record.inputs, dict) or value.get("format") != FORMAT:
+            raise ValueError("no record of this version")
+        return record
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What an action gave: *outputs* maps artifact names to digests; *notes* is a JSON value that is shown
-    again when the result comes out of a cache (warnings)."""
+    again when the result comes out of a cache (warnings). *contents* are artifacts that were sent along."""
 
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, Digest] = field(default_factory=dict)
     notes: Any = None
+    signature: str = ""
+    contents: Mapping[str, bytes] = field(default_factory=dict, compare=False)
 
     def encode(self) -> bytes:
-        return canonical({"format": FORMAT, "outputs": dict(self.outputs), "notes": self.notes})
+        """The bytes of an ``ActionResult``; equal results give equal bytes."""
+        files = [
+            message(
+                (1, name),
+                (2, encode_digest(found)),
+                (5, self.contents.get(name, b"")),
+            )
+            for name, found in sorted(self.outputs.items())
+        ]
+        notes = b"" if self.notes is None else canonical(self.notes)
+        return encode([*repeated(2, files), (5, notes), (7, self.signature)])
 
     @staticmethod
     def decode(data: bytes) -> "Result":
         """The inverse of `encode`. Raises ValueError for anything else."""
-        value = json.loads(data)
-        if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise ValueError("no result of this version")
-        outputs = value.get("outputs")
-        if not isinstance(outputs, dict) or not all(map(is_digest, outputs.values())):
-            raise ValueError("a result's outputs are digests by name")
-        return Result(outputs, value.get("notes"))
+        found = Message(data)
+        if found.number(4) != 0:
+            raise ValueError("the result of an action that failed")
+        outputs: dict[str, Digest] = {}
+        contents: dict[str, bytes] = {}
+        for file in found.messages(2):
+            name = file.text(1)
+            if not is_artifact(name):
+                raise ValueError("this is no name of an artifact")
+            outputs[name] = decode_digest(file.message(2))
+            if inlined := file.data(5):
+                contents[name] = inlined
+        notes = found.data(5)
+        return Result(outputs, json.loads(notes) if notes else None, found.text(7), contents)
+
+    def with_contents(self, contents: Mapping[str, bytes]) -> "Result":
+        """The same with some artifacts sent along."""
+        return Result(self.outputs, self.notes, self.signature, contents)
+
+    def has_outputs(self, names: Collection[str]) -> bool:
+        """Whether the artifacts are those that the action makes."""
+        return self.outputs.keys() == set(names)
+
+
+def is_artifact(name: str) -> bool:
+    """Whether a text can name an artifact. Such a name is never used as a path, and cannot be mistaken for one."""
+    return 0 < len(name) <= MAX_NAME and name.isprintable() and not name.startswith(".") and not set(name) & set("/\\")
+
+
+def decode_digest(found: Message) -> Digest:
+    """The inverse of `encode_digest`. Raises ValueError."""
+    made = Digest(found.text(1), found.number(2))
+    if not is_digest(made.hash) or made.size < 0:
+        raise ValueError("this is no digest")
+    return made

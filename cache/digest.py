@@ -5,6 +5,7 @@ Keys and blobs cross trust boundaries (a shared store, a remote), so nothing wea
 
 import hashlib
 import re
+from typing import NamedTuple
 
 DIGEST_LENGTH = 64
 """Hexadecimal digits of a digest."""
@@ -12,9 +13,21 @@ DIGEST_LENGTH = 64
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+class Digest(NamedTuple):
+    """The name of a blob and its size in bytes, as the Remote Execution API has it."""
+
+    hash: str
+    size: int
+
+
 def digest(data: bytes) -> str:
     """The SHA-256 of *data* as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest_of(data: bytes) -> Digest:
+    """The digest of *data* with its size."""
+    return Digest(digest(data), len(data))
 
 
 def is_digest(text: object) -> bool:

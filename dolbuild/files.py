@@ -1,8 +1,8 @@
 """Writing files so that no one ever sees half of one."""
 
+import itertools
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +12,11 @@ PREFIX = ".tmp-"
 ABANDONED = 3600.0
 """Seconds after which a temporary file has no one who would still rename it."""
 
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_numbers = itertools.count()
+_token = os.urandom(6).hex()
+"""Tells processes of one number apart, on machines or in containers that share a folder."""
+
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a file under a temporary name beside its own, then rename it.
@@ -19,16 +24,20 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     A process that is killed leaves the old file, or the new one, and at most a temporary file that starts
     with ``.tmp-``. Raises OSError.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PREFIX)
+    name = f"{path.parent}/{PREFIX}{os.getpid():x}-{_token}-{next(_numbers):x}"
+    try:
+        handle = os.open(name, _FLAGS, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(name, _FLAGS, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        Path(name).chmod(mode)
+            os.fchmod(handle, mode)
         os.replace(name, path)
     except BaseException:
         try:
-            Path(name).unlink()
+            os.unlink(name)
         except OSError:
             pass
         raise

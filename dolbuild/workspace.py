@@ -1,4 +1,4 @@
-"""The workspace: its settings, its members, and the files that they consist of.
+"""The workspace: its members, and the files that they consist of.
 
 This is the only reader of a user's tree. Paths that leave here are relative to the workspace's root, with
 ``/``; what the user wrote in settings never leads outside of the root.
@@ -6,61 +6,25 @@ This is the only reader of a user's tree. Paths that leave here are relative to 
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import urlsplit
 
-from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
+from dolbuild.diagnostics import Diagnostic, in_file
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE
+from dolbuild.settings import PYPROJECT, SETTINGS_FILE, Settings, has_table, read_settings
 
-SETTINGS_FILE = "dolbuild.toml"
-PYPROJECT = "pyproject.toml"
 STATE_FOLDER = ".dolbuild"
 """Holds what the build remembers of this workspace; safe to remove."""
 
-DEFAULT_OUTPUT = "target"
-DEFAULT_VENDOR = "vendor"
-DEFAULT_ORGANISATION = "local"
 NO_WORKSPACE = """error: there is no workspace here
 A workspace is a folder with a dolbuild.toml, or with [tool.dolbuild] in its pyproject.toml;
 a folder with a Spirit.dol is a workspace of one Spirit.
 """
 
-_ORGANISATION = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _MODULE_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_DEPTH = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How code is generated. *checked*: integer overflow traps. *whole*: programs are optimised as a whole when they
-    are linked."""
-
-    name: str
-    checked: bool
-    whole: bool
-
-
-PROFILES = {"dev": Profile("dev", True, False), "release": Profile("release", False, True)}
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """``[tool.dolbuild]`` of ``pyproject.toml``, or ``dolbuild.toml`` (``docs/workspace.md``)."""
-
-    members: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
-    organisation: str = DEFAULT_ORGANISATION
-    output: str = DEFAULT_OUTPUT
-    profile: str = "dev"
-    profiles: dict[str, Profile] = field(default_factory=lambda: dict(PROFILES))
-    store: str | None = None
-    registries: dict[str, str] = field(default_factory=dict)
-    vendor: str = DEFAULT_VENDOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +66,11 @@ def find_root(start: Path) -> Path | None:
     none, the nearest one with a ``Spirit.dol``, which is then a workspace of its own."""
     nearest: Path | None = None
     for folder in (start, *start.parents):
-        if (folder / SETTINGS_FILE).is_file() or _has_table(folder / PYPROJECT):
+        if (folder / SETTINGS_FILE).is_file() or has_table(folder / PYPROJECT):
             return folder
         if nearest is None and (folder / SPIRIT_FILE).is_file():
             nearest = folder
     return nearest
-
-
-def _has_table(path: Path) -> bool:
-    """Whether a ``pyproject.toml`` may have our table (parsing it is for `read_settings`)."""
-    try:
-        return re.search(rb"^\s*\[tool\.dolbuild[\].]", path.read_bytes(), re.MULTILINE) is not None
-    except OSError:
-        return False
 
 
 def load(root: Path, known: tuple[tuple[Member, ...], Mapping[str, int]] | None = None) -> Workspace:
@@ -126,122 +82,6 @@ def load(root: Path, known: tuple[tuple[Member, ...], Mapping[str, int]] | None 
     finder = _Finder(root, settings)
     members = finder.members()
     return Workspace(root, settings, members, tuple(finder.diagnostics), finder.seen)
-
-
-# -- settings --------------------------------------------------------------------------------------
-
-
-def read_settings(root: Path) -> Settings:
-    """The settings of a workspace. Raises DiagnosticError with everything that is wrong with them."""
-    path = root / SETTINGS_FILE
-    name = SETTINGS_FILE
-    if not path.is_file():
-        path, name = root / PYPROJECT, PYPROJECT
-        if not _has_table(path):
-            return Settings(members=(".",))
-    try:
-        value: Any = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DiagnosticError(in_file(name, "E0701", f"the settings cannot be read: {error}")) from None
-    table = value if name == SETTINGS_FILE else value.get("tool", {}).get("dolbuild", {})
-    return _settings(table, name)
-
-
-def _settings(table: dict[str, Any], name: str) -> Settings:
-    problems: list[Diagnostic] = []
-
-    def report(message: str, hint: str = "") -> None:
-        problems.append(in_file(name, "E0701", message, hint))
-
-    known = ("members", "exclude", "organisation", "output", "profile", "profiles", "cache", "registries", "vendor")
-    for key in table:
-        if key not in known:
-            report(f"there is no setting `{key}`", f"there are {', '.join(known)}")
-    lists: dict[str, tuple[str, ...]] = {}
-    for key, default in (("members", ("*",)), ("exclude", ())):
-        value = table.get(key, default)
-        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-            report(f"`{key}` is a list of folders", f'for example {key} = ["spirits/*"]')
-            value = default
-        for item in value:
-            if not _is_inside(item):
-                report(f'`{key}` leads outside of the workspace: "{item}"')
-        lists[key] = tuple(value)
-    texts: dict[str, str] = {}
-    for key, text in (
-        ("organisation", DEFAULT_ORGANISATION), ("output", DEFAULT_OUTPUT), ("profile", "dev"), ("vendor", DEFAULT_VENDOR)
-    ):  # fmt: skip
-        value = table.get(key, text)
-        if not isinstance(value, str) or not value:
-            report(f"`{key}` is a text")
-            value = text
-        texts[key] = value
-    if _ORGANISATION.fullmatch(texts["organisation"]) is None or texts["organisation"] == "dol":
-        report(f'"{texts["organisation"]}" is no organisation', "use lower-case letters, digits and single hyphens")
-    if not _is_inside(texts["output"]) or PurePosixPath(texts["output"]) == PurePosixPath("."):
-        report(f'`output` is a folder below the workspace, not "{texts["output"]}"')
-    if not _is_inside(texts["vendor"]) or PurePosixPath(texts["vendor"]) == PurePosixPath("."):
-        report(f'`vendor` is a folder below the workspace, not "{texts["vendor"]}"')
-    profiles = dict(PROFILES)
-    for profile, options in _table(table, "profiles", report).items():
-        if not isinstance(options, dict) or set(options) - {"overflow"}:
-            report(f"profile `{profile}` has one setting, `overflow`")
-        elif options.get("overflow", "trap") not in ("trap", "wrap"):
-            report(f'`overflow` of profile `{profile}` is "trap" or "wrap"')
-        else:
-            profiles[profile] = Profile(profile, options.get("overflow", "trap") == "trap", profile != "dev")
-    if texts["profile"] not in profiles:
-        report(f"there is no profile `{texts['profile']}`", f"there are {', '.join(sorted(profiles))}")
-    cache = _table(table, "cache", report)
-    for key in cache:
-        if key != "local":
-            report(f"there is no setting `cache.{key}`", "there is `local`, the folder of the store")
-    store = cache.get("local")
-    if store is not None and not isinstance(store, str):
-        report("`cache.local` is a folder")
-        store = None
-    registries: dict[str, str] = {}
-    for name_, url in _table(table, "registries", report).items():
-        wrong = registry_problem(name_, url)
-        if wrong:
-            report(wrong, 'for example [registries] acme = "https://registry.example.org/dol"')
-        else:
-            registries[name_] = url.rstrip("/")
-    if problems:
-        raise DiagnosticError(*problems)
-    return Settings(
-        lists["members"], lists["exclude"], texts["organisation"], texts["output"], texts["profile"], profiles, store,
-        registries, PurePosixPath(texts["vendor"]).as_posix(),
-    )  # fmt: skip
-
-
-def registry_problem(name: str, url: Any) -> str:
-    """What is wrong with an entry of ``[registries]``; empty where nothing is."""
-    if name != "default" and _ORGANISATION.fullmatch(name) is None:
-        return f'"{name}" is no organisation'
-    if not isinstance(url, str) or not url:
-        return f"the registry of `{name}` is an address"
-    split = urlsplit(url)
-    if split.scheme not in ("", "file", "http", "https"):
-        return f'the registry of `{name}` is a folder, or an address of http or https, not "{split.scheme}:"'
-    if split.username is not None or split.password is not None:
-        return f"the registry of `{name}` has a password in its address; give it by the environment or by netrc"
-    if split.query or split.fragment or (split.scheme in ("http", "https") and not split.hostname):
-        return f'"{url}" is no address of a registry'
-    return ""
-
-
-def _table(table: dict[str, Any], key: str, report: Any) -> dict[str, Any]:
-    value = table.get(key, {})
-    if isinstance(value, dict):
-        return value
-    report(f"`{key}` is a table")
-    return {}
-
-
-def _is_inside(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return not pure.is_absolute() and ".." not in pure.parts and "\\" not in path and "\0" not in path
 
 
 # -- members ---------------------------------------------------------------------------------------

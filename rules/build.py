@@ -8,9 +8,9 @@ from pathlib import Path
 
 import dolbuild.cache
 import dolbuild.rules
-from dolbuild.cache.store import Store
 from dolbuild.files import sweep
 from dolbuild.packages.lockfile import Lock
+from dolbuild.rules.caching import Caching, collect_if_due, open_cache
 from dolbuild.rules.external import Externals, lock_for_build, open_sources, read_lock
 from dolbuild.rules.journal import Journal
 from dolbuild.rules.node import Node
@@ -19,7 +19,8 @@ from dolbuild.rules.quick import context_of
 from dolbuild.rules.reading import Reading, read_workspace
 from dolbuild.rules.remembered import Remembered
 from dolbuild.rules.session import Failed, Session
-from dolbuild.workspace import STATE_FOLDER, Profile, Settings, load
+from dolbuild.settings import Profile
+from dolbuild.workspace import STATE_FOLDER, load
 
 HOME_VARIABLE = "DOL_HOME"
 
@@ -37,11 +38,6 @@ def dol_home(environment: "os._Environ[str] | dict[str, str]") -> Path:
     return Path(named).absolute() if named else Path.home() / ".dol"
 
 
-def store_folder(root: Path, settings: Settings, home: Path) -> Path:
-    """The folder of the local store."""
-    return root / settings.store if settings.store is not None else home / "store"
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """How a run may get at packages. *fetch*: those that are missing are fetched (a run that only lists tasks does not);
@@ -54,7 +50,12 @@ class Access:
 
 
 def open_session(
-    root: Path, *, release: bool = False, home: Path | None = None, access: Access | None = None
+    root: Path,
+    *,
+    release: bool = False,
+    home: Path | None = None,
+    access: Access | None = None,
+    caching: Caching | None = None,
 ) -> Session:
     """A session for the workspace at *root*. Raises DiagnosticError where it cannot be read at all."""
     gc.set_threshold(GARBAGE, 50, 50)
@@ -66,13 +67,24 @@ def open_session(
     profile: Profile = settings.profiles[name]
     sweep(root / settings.output / "spirits")
     sweep(root / STATE_FOLDER)
-    store = Store(store_folder(root, settings, home))
+    caching = caching or Caching()
+    cache = open_cache(root, settings.cache, home, os.environ, caching)
     journal = Journal(root / STATE_FOLDER / "journal")
     reading = read_workspace(workspace, known=remembered.manifest)
     externals = bring_externals(reading, home, access or Access())
     remembered.look(workspace, (*TOOL_FOLDERS, *externals.folders()))
     made = plan(reading, profile, externals, remembered.has_tests)
-    session = Session(made, root, journal, store, remembered.cone(made, workspace))
+    session = Session(made, root, journal, cache, remembered.cone(made, workspace))
+    session.download = caching.download or settings.cache.download
+    unpin = cache.store.pin(journal.path)
+
+    def end() -> None:
+        told = collect_if_due(cache.store, settings.cache.size)
+        if told:
+            cache.told.append(told)
+        unpin()
+
+    session.on_close = end
     session.leave = lambda complete: remembered.leave(session, reading, complete)
     return session
 

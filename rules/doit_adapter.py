@@ -29,10 +29,14 @@ from doit.task import Task
 from dolbuild.deep import deeply
 from dolbuild.diagnostics import DiagnosticError, render
 from dolbuild.rules.build import Access, open_session
+from dolbuild.rules.caching import Caching
 from dolbuild.rules.node import Group, Node
+from dolbuild.rules.parallel import arrange
 from dolbuild.rules.quick import nothing_to_do, selection_of
 from dolbuild.rules.report import Report, Style
-from dolbuild.rules.session import Failed, Session
+from dolbuild.rules.runlog import EventLog, write_trace
+from dolbuild.rules.session import NONE, Failed, Session
+from dolbuild.settings import DOWNLOADS
 from dolbuild.workspace import NO_WORKSPACE, find_root
 
 DEFAULT_TASK = "build"
@@ -158,6 +162,20 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
             "default": False,
             "help": "fail if dol.lock would have to change (for CI)",
         },
+        {
+            "name": "no_remote",
+            "long": "no-remote",
+            "type": bool,
+            "default": False,
+            "help": "use no remote cache",
+        },
+        {
+            "name": "download",
+            "long": "download",
+            "type": str,
+            "default": "",
+            "help": "what to fetch of results in the remote cache: final (what is built), all, none",
+        },
     )
 
     def __init__(self) -> None:
@@ -167,11 +185,17 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
         self.always = False
         self.release = False
         self.access = Access(fetch=False)
+        self.caching = Caching(remote=False)
 
     def setup(self, opt_values: Any) -> None:
         self.release = bool(opt_values.get("release"))
         offline, locked = bool(opt_values.get("offline")), bool(opt_values.get("locked"))
         self.access = replace(self.access, offline=offline, locked=locked)
+        download = str(opt_values.get("download") or "")
+        if download and download not in DOWNLOADS:
+            raise getopt.GetoptError(f"--download takes {', '.join(DOWNLOADS)}, not {download}")
+        asks = self.caching.remote and not offline and not opt_values.get("no_remote")
+        self.caching = Caching(asks, download or None)
 
     def load_doit_config(self) -> dict[str, Any]:
         return {"default_tasks": [DEFAULT_TASK]}
@@ -190,7 +214,7 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
             if root is None:
                 raise NoWorkspace
             os.chdir(root)
-            self.session = open_session(root, release=self.release, access=self.access)
+            self.session = open_session(root, release=self.release, access=self.access, caching=self.caching)
             if self.always:
                 self.session.cone = None
         return self.session
@@ -351,6 +375,8 @@ class _Reporter:
     def teardown_task(self, task: Any) -> None: ...
 
     def complete_run(self) -> None:
+        if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            self.report.session.close()
         self.report.finish()
 
 
@@ -370,10 +396,26 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
             "default": False,
             "help": "write events and diagnostics as JSON, one value a line (in a dolbuild workspace)",
         },
+        {
+            "name": "events",
+            "long": "events",
+            "type": str,
+            "default": "",
+            "help": "write a line of JSON for each node to this file: outcome, reason, seconds (in a dolbuild workspace)",
+        },
+        {
+            "name": "profile",
+            "long": "profile",
+            "type": str,
+            "default": "",
+            "help": "write a trace for Chrome or Perfetto to this file (in a dolbuild workspace)",
+        },
     )
 
     def __init__(self, **arguments: Any) -> None:
         self._json = False
+        self._events = ""
+        self._profile = ""
         super().__init__(**arguments)
         if self.ours:
             self.config_vals.update({"par_type": "thread", "continue": True})
@@ -405,6 +447,11 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
     def execute(self, params: Any, args: list[str]) -> Any:
         self._json = bool(params.get("json"))
         if self.ours:
+            here = Path.cwd()
+            self._events, self._profile = (
+                str(here / params[name]) if params.get(name) else "" for name in ("events", "profile")
+            )
+            self.loader.caching = Caching()
             self.loader.access = replace(self.loader.access, fetch=True, tell=tell)
             self.loader.always = bool(params.get("always"))
             if params["num_process"] < 0:
@@ -429,7 +476,7 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         pdb: bool = False,
     ) -> int:
         session = self.loader.session if self.ours else None
-        report = None
+        report = parallel = None
         if session is not None and reporter == "console":
             session.always = always
             color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
@@ -438,16 +485,36 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
             looked_at = sum(1 for name in proven if session.is_proven(name) and name not in selected)
             report = Report(session, Style(outfile if isinstance(outfile, io.TextIOWrapper) else sys.stdout,
                                            sys.stderr, self._json, color), looked_at)  # fmt: skip
+            if self._events:
+                report.log = EventLog(Path(self._events), session.cache.record)
             reporter = _Reporter(report)
-        status = super()._execute(
-            outfile, verbosity, always, continue_, reporter, num_process, par_type, single,
-            auto_delayed_regex, force_verbosity, failure_verbosity, pdb,
-        )  # fmt: skip
+            parallel = arrange(session, sum(1 for task in self.task_list if task.actions), num_process)
+            num_process = parallel.threads
+        try:
+            status = super()._execute(
+                outfile, verbosity, always, continue_, reporter, num_process, par_type, single,
+                auto_delayed_regex, force_verbosity, failure_verbosity, pdb,
+            )  # fmt: skip
+        finally:
+            if parallel is not None:
+                parallel.close()
         if report is None or session is None:
             return int(status)
+        if report.log is not None:
+            named = self.loader.selected or sorted(session.plan.nodes)
+            reached = session.plan.reached(named)
+            report.log.close(name for name in reached if name in session.verified or session.is_proven(name))
+        if self._profile:
+            write_trace(Path(self._profile), report.events)
         failed = bool(report.failed or status)
         complete: dict[str, int] = {}
-        if not failed and not report.diagnostics and self.loader.selected is not None and not single:
+        if (
+            not failed
+            and not report.diagnostics
+            and self.loader.selected is not None
+            and not single
+            and session.download != NONE
+        ):
             complete[selection_of(self.loader.selected, ["--locked"] if self.loader.access.locked else [])] = (
                 report.total
             )

@@ -19,7 +19,8 @@ from dolbuild.packages.manifest import SPIRIT_FILE, Manifest
 from dolbuild.packages.package import Package, modules_of
 from dolbuild.packages.problem import UNREACHABLE, problem
 from dolbuild.packages.registry import Registries, trim
-from dolbuild.rules.node import Action, Node, Outcome
+from dolbuild.rules.jobs import Outcome
+from dolbuild.rules.node import Action, Node
 from dolbuild.rules.reading import Reading
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest

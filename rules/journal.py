@@ -10,15 +10,15 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dolbuild.cache.action import Result
-from dolbuild.cache.digest import is_digest
+from dolbuild.cache.digest import Digest, is_digest
 from dolbuild.files import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 _NODE = re.compile(rb'\{"node":"([^"\\]+)","key":"[0-9a-f]{64}","outputs":\{[^{}]*\},"targets":\{.*\}\Z')
 _HEADER = b'{"dolbuild-journal":%d}\n' % FORMAT
 _REWRITE_AT = 4
@@ -27,11 +27,19 @@ _REWRITE_AT = 4
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The last success of a node. *targets* maps the files that it wrote to (digest, mtime_ns, size)."""
+    """The last success of a node. *targets* maps the files that it wrote to (digest, mtime_ns, size); *previous* is the key of the
+    success before it, *status* says how it came to be done, in the run *run*."""
 
     key: str
     result: Result
     targets: Mapping[str, tuple[str, int, int]]
+    previous: str = ""
+    status: str = ""
+    run: int = 0
+
+    def with_targets(self, result: Result, targets: Mapping[str, tuple[str, int, int]]) -> "Entry":
+        """The same with what was written in the end."""
+        return replace(self, result=result, targets=targets)
 
 
 class Entries:
@@ -195,11 +203,12 @@ def _decode(line: bytes) -> Entry | None:
     """A line that tells of a success; None for a node that was forgotten, and for what is none."""
     try:
         value = json.loads(line)
-        outputs = value["outputs"]
-        if not is_digest(value["key"]) or not all(map(is_digest, outputs.values())):
+        outputs = {name: Digest(found[0], found[1]) for name, found in value["outputs"].items()}
+        if not is_digest(value["key"]) or not all(is_digest(found.hash) for found in outputs.values()):
             return None
         targets = {path: (target[0], target[1], target[2]) for path, target in value["targets"].items()}
-        return Entry(value["key"], Result(outputs, value.get("notes")), targets)
+        result = Result(outputs, value.get("notes"))
+        return Entry(value["key"], result, targets, value.get("was", ""), value.get("status", ""), value.get("run", 0))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
 
@@ -211,6 +220,7 @@ def _line(name: str, entry: Entry) -> bytes:
         "outputs": dict(entry.result.outputs),
         "targets": {path: list(target) for path, target in entry.targets.items()},
     }
+    value |= {"was": entry.previous, "status": str(entry.status), "run": entry.run}
     if entry.result.notes:
         value["notes"] = entry.result.notes
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"

@@ -12,7 +12,8 @@ from dolbuild.cache.digest import digest
 from dolbuild.deep import deeply
 from dolbuild.diagnostics import DiagnosticError
 from dolbuild.packages.package import Package
-from dolbuild.rules.node import Action, Node, Outcome
+from dolbuild.rules.jobs import CompileModule, ExtractInterface, Outcome
+from dolbuild.rules.node import Action, Node
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest
 
@@ -51,18 +52,8 @@ def interface_node(package: Package, module: str) -> Node:
             pass  # the module's own node reports it; here it would keep others from being checked
         record = Record("interface", INTERFACE_VERSION, tool_digest(), options, {"source": source})
 
-        def run() -> Outcome:
-            extracted = compiler.extract_interface(file, module, data)
-            return Outcome(
-                {
-                    "doli": extracted.doli,
-                    "uses": extracted.uses,
-                    "docs": extracted.docs,
-                    "private": extracted.private,
-                }
-            )
-
-        return Action(record, run)
+        job = ExtractInterface(file, module, data)
+        return Action(record, lambda: session.run_job(job), ("doli", "uses", "docs", "private"), ("doli", "uses"))
 
     doc = f"what others may know of {file}"
     dependencies = (package.fetched_by,) if package.fetched_by else ()
@@ -92,7 +83,7 @@ def module_node(
         closed = [_interface_node_of(packages, other) for other in sorted(closure.modules)]
         session.closures[module_name(package, module)] = (own, *closed)
         for other, interface in zip(sorted(closure.modules), closed, strict=True):
-            inputs[f"interface {other}"] = session.digest_of(interface, "doli")
+            inputs[f"interface {other}"] = session.ref(interface, "doli").digest.hash
         record = Record(
             "module",
             MODULE_VERSION,
@@ -110,22 +101,14 @@ def module_node(
         )
 
         def run() -> Outcome:
-            interfaces = {other: _interface(session, packages, other) for other in closure.modules}
-            compiled = compiler.compile_module(
-                file,
-                id_,
-                data,
-                interfaces,
-                closure.resolutions,
-                options,
-                lambda other: session.value(_interface_node_of(packages, other), "private", json.loads),
+            interfaces = dict(zip(sorted(closure.modules), (session.ref(one, "doli") for one in closed), strict=True))
+            private = dict(zip(sorted(closure.modules), (session.ref(one, "private") for one in closed), strict=True))
+            mute = bool(package.fetched_by)  # no one here can mend another's warnings
+            return session.run_job(
+                CompileModule(file, id_, data, interfaces, private, closure.resolutions, options, mute)
             )
-            if compiled.object is None:
-                return Outcome(diagnostics=compiled.diagnostics, failed=True)
-            told = () if package.fetched_by else compiled.diagnostics  # no one here can mend another's warnings
-            return Outcome({"dolo": compiled.object}, told)
 
-        return Action(record, run)
+        return Action(record, run, ("dolo",))
 
     doc = f"checks {file} and generates its code"
     return Node(module_name(package, module), doc, prepare, (own, *dependencies), shown=package.shown)

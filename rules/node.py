@@ -7,26 +7,21 @@ from typing import TYPE_CHECKING
 from dolbuild.cache.action import Record
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.packages.package import Package
+from dolbuild.rules.jobs import Outcome
 
 if TYPE_CHECKING:
     from dolbuild.rules.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an action gave when it ran: artifacts by name, or only diagnostics where it failed."""
-
-    outputs: Mapping[str, bytes] = field(default_factory=dict)
-    diagnostics: tuple[Diagnostic, ...] = ()
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Action:
-    """Something that can be done: its record, and how to do it. Nothing is done before `run` is called."""
+    """Something that can be done: its record, and how to do it. Nothing is done before `run` is called. *outputs* are the
+    artifacts that it makes; *inline* those that are sent along with its result, because others need them for their keys."""
 
     record: Record
     run: Callable[[], Outcome]
+    outputs: tuple[str, ...] = ()
+    inline: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

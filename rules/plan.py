@@ -24,7 +24,8 @@ from dolbuild.rules.reading import Reading, ReadSpirit, ReadSystem
 from dolbuild.rules.spirit import manifest_node, spirit_node
 from dolbuild.rules.system import system_manifest_node, system_node
 from dolbuild.rules.test import link_tests, test_name, test_node
-from dolbuild.workspace import Profile, join
+from dolbuild.settings import Profile
+from dolbuild.workspace import join
 
 _TEST_BLOCK = re.compile(rb'^[ \t]*test[ \t]+"', re.MULTILINE)
 

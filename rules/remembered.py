@@ -18,8 +18,9 @@ from dolbuild.rules.quick import SNAPSHOT
 from dolbuild.rules.reading import Reading
 from dolbuild.rules.session import Session
 from dolbuild.rules.snapshot import Difference, Snapshot
+from dolbuild.settings import PYPROJECT, SETTINGS_FILE
 from dolbuild.source import Span
-from dolbuild.workspace import PYPROJECT, SETTINGS_FILE, STATE_FOLDER, Member, Workspace, join
+from dolbuild.workspace import STATE_FOLDER, Member, Workspace, join
 
 JOURNAL = f"{STATE_FOLDER}/journal"
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from dolbuild.diagnostics import Diagnostic, render, sort_key
-from dolbuild.rules.session import Event, Session, Status
+from dolbuild.rules.events import Event, Status
+from dolbuild.rules.runlog import EventLog
+from dolbuild.rules.session import Session
 
 _QUIET_KINDS = ("interface:", "_")
+_WORDS = {Status.REMOTE_HIT: "remote"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Report:
         self.diagnostics: list[Diagnostic] = list(session.plan.diagnostics)
         self.built: list[str] = []
         self.internal: list[str] = []
+        self.events: list[Event] = []
+        self.log: EventLog | None = None
         self.started = time.perf_counter()
         session.on_event = self.event
 
@@ -50,6 +55,9 @@ class Report:
 
     def event(self, event: Event) -> None:
         self.counts[event.status] += 1
+        self.events.append(event)
+        if self.log is not None:
+            self.log.add(event)
         self.diagnostics += event.diagnostics
         node = self.session.plan.nodes[event.node]
         if event.status is not Status.FAILED:
@@ -57,7 +65,8 @@ class Report:
         if self.style.json:
             self._write({"event": "node", "node": event.node, "status": str(event.status)})
         elif not event.node.startswith(_QUIET_KINDS) and "@dol/" not in event.node:
-            self.style.out.write(f"{event.status:<7} {event.node}\n")
+            word = _WORDS.get(event.status, str(event.status))
+            self.style.out.write(f"{word:<7} {event.node}\n")
             self.style.out.flush()
 
     def up_to_date(self) -> None:
@@ -66,6 +75,8 @@ class Report:
     def skip(self, node: str) -> None:
         """A node that waits for one that failed."""
         self.skipped.append(node)
+        if self.log is not None:
+            self.log.add(Event(node, Status.SKIPPED))
         if self.style.json:
             self._write({"event": "node", "node": node, "status": "skipped"})
 
@@ -82,7 +93,8 @@ class Report:
             for diagnostic in ordered:
                 self._write({"event": "diagnostic", **diagnostic.to_json()})
             counts = {str(status): self.counts[status] for status in Status}
-            self._write({"event": "summary", **counts, "skipped": len(self.skipped), "failed_build": self.failed})
+            counts[str(Status.SKIPPED)] = len(self.skipped)
+            self._write({"event": "summary", **counts, "failed_build": self.failed})
         else:
             self.style.out.flush()
             for diagnostic in ordered:
@@ -95,8 +107,8 @@ class Report:
             self.style.err.write(f"internal error in {text}\nThis is a fault of dolbuild; please report it.\n")
         if self.session.journal_problem:
             self.style.err.write(f"warning: this build is not remembered: {self.session.journal_problem}\n")
-        if self.session.store_problem:
-            self.style.err.write(f"warning: results are not kept: {self.session.store_problem}\n")
+        for story in self.session.cache.stories():
+            self.style.err.write(f"warning: {story}\n")
         self.style.out.flush()
 
     def _size(self, path: str) -> str:
@@ -121,6 +133,7 @@ class Report:
             for status, word in (
                 (Status.RAN, "ran"),
                 (Status.HIT, "from the store"),
+                (Status.REMOTE_HIT, "from the remote cache"),
                 (Status.UP_TO_DATE, "up to date"),
                 (Status.FAILED, "failed"),
             )

@@ -1,44 +1,31 @@
-"""One run of the build: is a node up to date, is its result in the store, or must it run?"""
+"""One run of the build: is a node up to date, does a cache know its result, or must it run?
+
+Nodes that do not wait for each other are done in several threads at once. Each node is looked at and done by one thread only;
+what threads share are dictionaries that grow, and a few places that have locks.
+"""
 
 import os
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from dolbuild.cache.action import Result
-from dolbuild.cache.digest import digest
-from dolbuild.cache.store import Store
+from dolbuild.cache.digest import Digest, digest
+from dolbuild.cache.tiered import Cache, Found, Origin
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
 from dolbuild.files import write_atomic
+from dolbuild.rules.events import Cause, Event, Reason, Status
+from dolbuild.rules.jobs import Job, Missing, Objects, Outcome, Ref
 from dolbuild.rules.journal import Entry, Journal
+from dolbuild.rules.lru import Recent
 from dolbuild.rules.node import Action, Node, Plan
 
-
-class Status(StrEnum):
-    """How a node came to be done."""
-
-    UP_TO_DATE = "up-to-date"
-    HIT = "hit"
-    RAN = "ran"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """The end of a node, as reporters see it. *seconds* is the time that it took."""
-
-    node: str
-    status: Status
-    key: str
-    diagnostics: tuple[Diagnostic, ...]
-    seconds: float
+__all__ = ["Event", "Failed", "Session", "Status"]
 
 
 class Failed(Exception):
@@ -74,33 +61,16 @@ class _Results(dict[str, Result]):
         return self[name] if name in self else default  # noqa: SIM401 - this is what `get` is
 
 
-MAX_DECODED = 96 << 20
-"""Bytes of artifacts that are kept decoded. Those that were not asked for longest are decoded again when they are needed."""
+MAX_DECODED = 24 << 20
+"""Bytes of artifacts that are kept decoded (each takes about ten times as much). Those that were not asked for longest are decoded
+again when they are needed."""
+
+MAX_LINKABLES = 4
+"""Links whose symbols have been found and that wait to be finished."""
 
 
-class _Decoded:
-    """Decoded artifacts, as many as there is room for."""
-
-    def __init__(self) -> None:
-        self._values: OrderedDict[str, tuple[Any, int]] = OrderedDict()
-        self._size = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: str, read: Callable[[], bytes], decode: Callable[[bytes], Any]) -> Any:
-        with self._lock:
-            found = self._values.get(key)
-            if found is not None:
-                self._values.move_to_end(key)
-                return found[0]
-        data = read()
-        value = decode(data)
-        with self._lock:
-            if key not in self._values:
-                self._size += len(data)
-            self._values[key] = (value, len(data))
-            while self._size > MAX_DECODED and len(self._values) > 1:
-                self._size -= self._values.popitem(last=False)[1][1]
-        return value
+FINAL, ALL, NONE = "final", "all", "none"
+"""What is fetched of results that a remote knows: what is built, everything, or what is needed to go on."""
 
 
 class Session:
@@ -110,12 +80,12 @@ class Session:
     """
 
     def __init__(
-        self, plan: Plan, root: Path, journal: Journal, store: Store, cone: frozenset[str] | None = None
+        self, plan: Plan, root: Path, journal: Journal, cache: Cache, cone: frozenset[str] | None = None
     ) -> None:
         self.plan = plan
         self.root = root
         self.journal = journal
-        self.store = store
+        self.cache = cache
         self.cone = cone
         self.results: dict[str, Result] = _Results(journal, self.is_proven)
         self.verified: set[str] = set()
@@ -124,21 +94,30 @@ class Session:
         """The interface nodes that a module depends on, for modules that were looked at."""
         self.contents: dict[str, str] = {}
         """A fast hash of each source that was read, by its path in the workspace."""
+        self.objects: dict[str, Objects] = {}
+        """The objects of each package whose nodes are done, by its id."""
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] = self.events.append
         self.leave: Callable[[dict[str, int]], None] = lambda _: None
         """To be called when the run has ended, with the selections that are wholly up to date and how many nodes they have."""
+        self.always = False
+        self.download = FINAL
+        self.run_elsewhere: Callable[[Job, str], Outcome] | None = None
+        """Runs jobs in other processes, if there are any; its second argument says which jobs belong together. Raises Missing."""
+        self.on_close: Callable[[], None] = lambda: None
+        self.began = time.perf_counter()
+        self.journal_problem: str | None = None
+        self._run_id = time.time_ns()
         self._prefix = f"{root}{os.sep}"
         self._actions: dict[str, Action] = {}
-        self.packages: dict[str, str] = {}
-        """The digest of all objects of a package, for packages whose nodes are done."""
-        self._values = _Decoded()
-        self._blobs: dict[str, bytes] = {}
-        self._lock = threading.RLock()
-        self.store_problem: str | None = None
-        self.journal_problem: str | None = None
-        self.always = False
+        self._reasons: dict[str, Reason] = {}
         self._stale: set[str] = set()
+        self._values = Recent(MAX_DECODED)
+        self._linkables = Recent(MAX_LINKABLES)
+        self._working = threading.RLock()
+        """Held while a job runs in this process: the compiler is not made for several threads."""
+        self._telling = threading.Lock()
+        self._again = threading.RLock()
 
     # -- what actions are made from ----------------------------------------------------------------
 
@@ -163,26 +142,75 @@ class Session:
             and self.journal.entries.has(name)
         )
 
-    def digest_of(self, node: str, artifact: str) -> str:
-        """The digest of what a node that is done has made."""
-        return self.results[node].outputs[artifact]
+    def ref(self, node: str, artifact: str) -> Ref:
+        """An artifact of a node that is done."""
+        return Ref(node, artifact, self.results[node].outputs[artifact])
 
-    def blob(self, node: str, artifact: str) -> bytes:
-        """The bytes of an artifact; where the store has lost them, its node runs again."""
-        name = self.digest_of(node, artifact)
-        data = self._blobs.get(name) or self.store.read(name)
+    def blob(self, ref: Ref) -> bytes:
+        """The bytes of an artifact; where no cache has them any more, its node runs again."""
+        data = self.cache.read(ref.digest)
         if data is None:
-            self._run(self.plan.nodes[node], self._action(self.plan.nodes[node]))
-            name = self.digest_of(node, artifact)
-            data = self._blobs.get(name) or self.store.read(name)
-            if data is None:
-                raise DiagnosticError(Diagnostic("E0801", f"the store does not keep what `{node}` makes"))
+            data = self._make_again(ref)
         return data
 
     def value(self, node: str, artifact: str, decode: Callable[[bytes], Any]) -> Any:
-        """An artifact decoded; each is decoded once."""
-        name = self.digest_of(node, artifact)
-        return self._values.get(f"{artifact}:{name}", lambda: self.blob(node, artifact), decode)
+        """An artifact of a node that is done, decoded."""
+        return self._value(self.ref(node, artifact), decode)
+
+    def _value(self, ref: Ref, decode: Callable[[bytes], Any]) -> Any:
+        key = f"{ref.artifact}:{ref.digest.hash}"
+        found = self._values.get(key)
+        if found is None:
+            if self.cache.remote is not None and not self.cache.has(ref.digest):
+                self._bring(ref)
+            data = self.blob(ref)
+            try:
+                found = decode(data)
+            except Exception:  # a cache may be believed that has garbage under its right name
+                found = decode(self._make_again(ref))
+            self._values.put(key, found, ref.digest.size)
+        return found
+
+    def _make_again(self, ref: Ref) -> bytes:
+        """Run the node of an artifact that is lost. Raises DiagnosticError."""
+        node = self.plan.nodes[ref.node]
+        with self._again:
+            self._run(node, self._action(node))
+            made = self.results[ref.node].outputs.get(ref.artifact)
+            data = None if made is None else self.cache.read_local(made)
+        if data is None:
+            raise DiagnosticError(Diagnostic("E0801", f"the store does not keep what `{ref.node}` makes"))
+        return data
+
+    # -- jobs --------------------------------------------------------------------------------------
+
+    def run_job(self, job: Job, hint: str = "") -> Outcome:
+        """Run a job, in another process where there is one. *hint*: jobs with the same one belong together."""
+        if self.run_elsewhere is not None:
+            brought: set[Digest] = set()
+            while True:
+                try:
+                    return self.run_elsewhere(job, hint)
+                except Missing as missing:
+                    if missing.ref.digest in brought:
+                        break  # the store does not keep it: only this process has it
+                    self._bring(missing.ref)
+                    brought.add(missing.ref.digest)
+        with self._working:
+            return job.run(_Here(self))
+
+    def _bring(self, ref: Ref) -> None:
+        """Get an artifact into the local store, and with it the same of the other modules of its package, which are likely to be
+        needed next."""
+        package = ref.node.rpartition("/")[0] + "/"
+        others = [
+            result.outputs[ref.artifact]
+            for name, result in list(self.results.items())
+            if name.startswith(package) and ref.artifact in result.outputs
+        ]
+        self.cache.bring(dict.fromkeys((ref.digest, *others)))
+        if not self.cache.has(ref.digest):
+            self._make_again(ref)
 
     # -- states -----------------------------------------------------------------------------------
 
@@ -196,16 +224,15 @@ class Session:
         """Whether the last success of a node still stands; what it depends on is asked first."""
         if self.is_proven(node.name):
             return True
-        with self._lock:
-            if node.name in self.results:
-                return node.name not in self._stale
-            if node.name in self._stale:
-                return False
-            if self._stands(node):
-                self.verified.add(node.name)
-                return True
-            self._stale.add(node.name)
+        if node.name in self.results:
+            return node.name not in self._stale
+        if node.name in self._stale:
             return False
+        if self._stands(node):
+            self.verified.add(node.name)
+            return True
+        self._stale.add(node.name)
+        return False
 
     def _stands(self, node: Node) -> bool:
         for dependency in self.plan.expand(node.dependencies):
@@ -215,6 +242,7 @@ class Session:
         if entry is None or set(entry.targets) != set(node.targets):
             return False
         if node.intact is not None and not node.intact():
+            self._reasons[node.name] = Reason(Cause.LOST, entry.key)
             return False
         try:
             key = self._action(node).record.key
@@ -238,31 +266,76 @@ class Session:
         except OSError:
             return False
 
+    def _reason(self, node: Node, key: str) -> Reason:
+        entry = self.journal.entries.get(node.name)
+        previous = entry.key if entry is not None else ""
+        if self.always:
+            return Reason(Cause.FORCED, previous)
+        if entry is None:
+            return Reason(Cause.NEW)
+        if key != previous:
+            return Reason(Cause.CHANGED, previous)
+        return self._reasons.get(node.name) or Reason(Cause.TARGET, previous)
+
+    # -- doing nodes -------------------------------------------------------------------------------
+
     def execute(self, node: Node) -> Event:
-        """Get a node's result from the store or by running it. Raises `Failed`."""
-        with self._lock:
-            started = time.perf_counter()
-            try:
-                action = self._action(node)
-                key = action.record.key
-                result = None if self.always or node.intact is not None else self.store.lookup(key)
-                status = Status.HIT if result is not None else Status.RAN
-                if result is not None:
-                    self.results[node.name] = result
-                    notes = tuple(Diagnostic.from_json(note) for note in result.notes or ())
-                else:
-                    notes = self._run(node, action)
-                self._finish(node, key)
-            except DiagnosticError as error:
-                diagnostics = tuple(d.in_folder(node.shown) for d in error.diagnostics)
-                elapsed = time.perf_counter() - started
-                self.on_event(Event(node.name, Status.FAILED, "", diagnostics, elapsed))
-                raise Failed(diagnostics) from None
-            shown = tuple(d.in_folder(node.shown) for d in notes)
-            self.verified.add(node.name)
-            event = Event(node.name, status, key, shown, time.perf_counter() - started)
+        """Get a node's result from a cache or by running it. Raises `Failed`."""
+        started = time.perf_counter()
+        lane = threading.get_ident()
+        key, reason = "", None
+        asked: tuple[str, ...] = ()
+        try:
+            action = self._action(node)
+            key = action.record.key
+            reason = self._reason(node, key)
+            found = None if self.always or node.intact is not None else self._lookup(node, action)
+            if found is None and not self.always and node.intact is None:
+                asked = (Origin.LOCAL,) if self.cache.remote is None else (Origin.LOCAL, Origin.REMOTE)
+            if found is None:
+                status, notes = Status.RAN, self._run(node, action)
+            else:
+                status = Status.HIT if found.origin is Origin.LOCAL else Status.REMOTE_HIT
+                self.results[node.name] = found.result
+                notes = _diagnostics(found.result)
+            self._finish(node, Entry(key, self.results[node.name], {}, reason.previous, status, self._run_id))
+        except DiagnosticError as error:
+            diagnostics = tuple(d.in_folder(node.shown) for d in error.diagnostics)
+            elapsed = time.perf_counter() - started
+            self._tell(
+                Event(node.name, Status.FAILED, key, diagnostics, started - self.began, elapsed, reason, asked, lane)
+            )
+            raise Failed(diagnostics) from None
+        shown = tuple(d.in_folder(node.shown) for d in notes)
+        elapsed = time.perf_counter() - started
+        event = Event(node.name, status, key, shown, started - self.began, elapsed, reason, asked, lane)
+        self._tell(event)
+        return event
+
+    def _tell(self, event: Event) -> None:
+        with self._telling:
             self.on_event(event)
-            return event
+
+    def _lookup(self, node: Node, action: Action) -> Found | None:
+        """A result that a cache knows and that can be used: it has what the action makes, and what is wanted of it can be had."""
+        found = self.cache.lookup(action.record, action.inline)
+        if found is None or not found.result.has_outputs(action.outputs):
+            return None
+        try:
+            _diagnostics(found.result)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return None
+        if found.origin is Origin.REMOTE:
+            self.cache.keep_record(action.record)
+            outputs = found.result.outputs
+            wanted: Iterable[Digest] = ()
+            if self.download == ALL:
+                wanted = outputs.values()
+            elif self.download == FINAL:
+                wanted = [outputs[artifact] for artifact in node.targets.values()]
+            if not self.cache.bring(wanted):
+                return None
+        return found
 
     def _run(self, node: Node, action: Action) -> tuple[Diagnostic, ...]:
         """Do an action and keep what it gives; gives its warnings. Raises DiagnosticError."""
@@ -270,44 +343,60 @@ class Session:
         if outcome.failed:
             raise DiagnosticError(*outcome.diagnostics)
         notes = [diagnostic.to_json() for diagnostic in outcome.diagnostics] or None
-        outputs: dict[str, str] = {}
-        for artifact, data in outcome.outputs.items():
-            outputs[artifact] = digest(data)
-        result = Result(outputs, notes)
+        if outcome.stored:
+            result = self.cache.publish(action.record, Result(outcome.stored, notes), action.inline)
+        else:
+            result = self.cache.keep(action.record, outcome.outputs, notes, action.inline)
         self.results[node.name] = result
-        try:
-            for data in outcome.outputs.values():
-                self.store.write(data)
-            self.store.record(action.record.key, result)
-        except OSError as error:
-            self.store_problem = f"{error.strerror or error}"
-            self._blobs.update({outputs[artifact]: data for artifact, data in outcome.outputs.items()})
         return outcome.diagnostics
 
-    def remember(self, key: str, note: str) -> None:
-        """Keep a text under the key of what it was found from; a store that cannot be written forgets it."""
-        try:
-            self.store.record(key, Result({}, note))
-        except OSError as error:
-            self.store_problem = f"{error.strerror or error}"
-
-    def _finish(self, node: Node, key: str) -> None:
+    def _finish(self, node: Node, entry: Entry) -> None:
         """Write a node's targets and remember its success."""
-        result = self.results[node.name]
         targets: dict[str, tuple[str, int, int]] = {}
         path = ""
         try:
             for path, artifact in node.targets.items():
-                if artifact not in result.outputs:
+                if self.download == NONE and not self.cache.has(entry.result.outputs[artifact]):
                     continue
                 full = self.root / path
-                write_atomic(full, self.blob(node.name, artifact))
+                write_atomic(full, self.blob(self.ref(node.name, artifact)))
                 stat = full.stat()
-                targets[path] = (result.outputs[artifact], stat.st_mtime_ns, stat.st_size)
+                targets[path] = (self.results[node.name].outputs[artifact].hash, stat.st_mtime_ns, stat.st_size)
         except OSError as error:
             message = f"{path} cannot be written: {error.strerror or error}"
             raise DiagnosticError(Diagnostic("E0706", message)) from None
+        if len(targets) == len(node.targets):
+            self.verified.add(node.name)
         try:
-            self.journal.record(node.name, Entry(key, result, targets))
+            self.journal.record(node.name, entry.with_targets(self.results[node.name], targets))
         except OSError as error:
             self.journal_problem = f"{error.strerror or error}"
+
+    def close(self) -> None:
+        """End the run: wait for uploads within their bounds, and close connections."""
+        if self.download == ALL:
+            self.cache.bring(found for name in self.verified for found in self.results[name].outputs.values())
+        with suppress(OSError):
+            self.cache.close()
+            self.on_close()
+
+
+class _Here:
+    """What a job that runs in this process may ask for."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def value(self, ref: Ref, decode: Callable[[bytes], Any]) -> Any:
+        return self.session._value(ref, decode)
+
+    def kept(self, key: str, make: Callable[[], Any]) -> Any:
+        found = self.session._linkables.get(key)
+        if found is None:
+            found = make()
+            self.session._linkables.put(key, found, 1)
+        return found
+
+
+def _diagnostics(result: Result) -> tuple[Diagnostic, ...]:
+    return tuple(Diagnostic.from_json(note) for note in result.notes or ())

@@ -4,7 +4,8 @@ from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
 from dolbuild.diagnostics import Diagnostic, has_errors, in_file
 from dolbuild.packages.manifest import SYSTEM_FILE
-from dolbuild.rules.node import Action, Node, Outcome
+from dolbuild.rules.jobs import Outcome
+from dolbuild.rules.node import Action, Node
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest
 

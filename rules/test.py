@@ -1,15 +1,17 @@
 """Nodes of tests: every file with ``test`` blocks is one."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from dolbuild import __version__, compiler
+from dolbuild import compiler
 from dolbuild.cache.action import Record
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.packages.package import Package
-from dolbuild.rules.linking import Link, Objects
-from dolbuild.rules.module import TESTS, module_name, module_path
-from dolbuild.rules.node import Action, LinkTests, Node, Outcome
+from dolbuild.rules.jobs import Outcome, RunTests
+from dolbuild.rules.linking import Link, linking_of_tests
+from dolbuild.rules.module import TESTS, module_path
+from dolbuild.rules.node import Action, LinkTests, Node
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import engine_version
 from dolbuild.source import Place
@@ -40,11 +42,7 @@ def _link(
     profile: str,
     options: compiler.Options,
 ) -> Link:
-    def prepare(table: Objects) -> compiler.Linkable:
-        return compiler.prepare_tests(table.object(package, module), table.find, __version__, options)
-
-    own = module_name(package, module)
-    return Link(session, packages, {"profile": profile, "tests": own}, prepare, (own,))
+    return Link(session, packages, linking_of_tests(session, package, module, packages, profile, options))
 
 
 def test_node(
@@ -63,16 +61,15 @@ def test_node(
         engine = Record("test", TEST_VERSION, engine_version(), {"file": file}, {"link": link.key})
 
         def run() -> Outcome:
-            from dolbuild.runtime.harness import run_tests
-
-            results = run_tests(link.wasm())
+            log = session.run_job(RunTests(link.wasm())).outputs["log"]
+            results = json.loads(log)
             source = session.read(package.folder / file, file).decode("utf-8", "replace").split("\n")
             failures = tuple(describe_failure(result, package, source) for result in results if not result["ok"])
             if failures:
                 return Outcome(diagnostics=failures, failed=True)
-            return Outcome({"log": compiler.canonical_json(results)})
+            return Outcome({"log": log})
 
-        return Action(engine, run)
+        return Action(engine, run, ("log",))
 
     doc = f"runs the tests of {file}"
     return Node(test_name(package, module), doc, prepare, dependencies, shown=package.shown)

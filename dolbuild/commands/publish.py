@@ -25,7 +25,7 @@ from dolbuild.rules.build import Access, bring_up, open_session
 from dolbuild.rules.reading import ReadSpirit
 from dolbuild.rules.report import Report, Style
 from dolbuild.rules.session import Failed
-from dolbuild.workspace import registry_problem
+from dolbuild.settings import registry_problem
 
 PUBLISH_USAGE = "dolbuild publish [--registry ADDRESS] [--dry-run] [SPIRIT]"
 YANK_USAGE = "dolbuild yank [--registry ADDRESS] [--undo] PACKAGE@VERSION"

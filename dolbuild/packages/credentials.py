@@ -1,4 +1,4 @@
-"""Who we are to a registry: a token from the environment, or a user and password from ``.netrc``.
+"""Who we are to a registry or a remote cache: a token from the environment, or a user and password from ``.netrc``.
 
 They are never written anywhere, and go over https only (or to this machine).
 """
@@ -17,21 +17,22 @@ TOKEN_VARIABLE = "DOL_REGISTRY_TOKEN"  # noqa: S105 - the name of a variable
 """``DOL_REGISTRY_TOKEN_<HOST>`` holds the token for a host: a workspace that names another host gets none."""
 
 
-def token_variable(host: str) -> str:
+def token_variable(host: str, prefix: str = TOKEN_VARIABLE) -> str:
     """The variable that holds the token for a host: in capitals, with ``_`` for what is no letter or digit."""
-    return f"{TOKEN_VARIABLE}_{re.sub(r'[^A-Z0-9]', '_', host.upper())}"
+    return f"{prefix}_{re.sub(r'[^A-Z0-9]', '_', host.upper())}"
 
 
-def authorization(url: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The header for requests to a registry; empty where there is none."""
+def authorization(url: str, environment: Mapping[str, str], prefix: str = TOKEN_VARIABLE) -> dict[str, str]:
+    """The header for requests to a server; empty where there is none. *prefix*: how the variable with its token begins."""
     split = urlsplit(url)
     host = split.hostname or ""
     if split.scheme != "https" and not is_loopback(host):
         return {}
-    token = environment.get(token_variable(host), "").strip()
+    variable = token_variable(host, prefix)
+    token = environment.get(variable, "").strip()
     if token:
         if not token.isascii() or not token.isprintable() or " " in token:
-            raise problem(UNREACHABLE, f"{token_variable(host)} holds what is no token")
+            raise problem(UNREACHABLE, f"{variable} holds what is no token")
         return {"authorization": f"Bearer {token}"}
     pair = _from_netrc(host, environment)
     if pair is None:

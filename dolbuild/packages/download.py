@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from dolbuild.bounded import in_time
 from dolbuild.packages.problem import UNREACHABLE, problem
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Downloader:
         for attempt in range(ATTEMPTS if method == "GET" else 1):
             wait = 0.0
             try:
-                response = self._in_time(lambda: self._follow(method, url, limit, headers, body, deadline), deadline)
+                response = in_time(lambda: self._follow(method, url, limit, headers, body, deadline), deadline)
                 if method != "GET" or response.status not in _RETRIED:
                     return response
                 reason = f"it answers {response.status}"
@@ -170,28 +171,6 @@ class Downloader:
             if attempt < ATTEMPTS - 1:
                 time.sleep(wait)
         raise problem(UNREACHABLE, f"{shown(url)} cannot be reached: {reason}")
-
-    @staticmethod
-    def _in_time(work: Callable[[], Response], deadline: float) -> Response:
-        """What *work* gives, if it is there before the deadline. A server may drip for ever, in headers too; the thread that waits for
-        it ends with the process. Raises TimeoutError."""
-        done: list[Response] = []
-        failed: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                done.append(work())
-            except BaseException as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=run, name="download", daemon=True)
-        thread.start()
-        thread.join(max(0.0, deadline - time.monotonic()))
-        if failed:
-            raise failed[0]
-        if not done:
-            raise TimeoutError
-        return done[0]
 
     def _follow(
         self, method: str, url: str, limit: int, headers: Mapping[str, str], body: bytes, deadline: float

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolbuild.cache.action import Record, Result
-from dolbuild.cache.digest import digest, is_digest
+from dolbuild.cache.action import Record, Result, encode_digest
+from dolbuild.cache.digest import Digest, digest, is_digest
 from dolbuild.cache.store import Store
+from dolbuild.cache.wire import message
 from dolbuild.files import ABANDONED, sweep, write_atomic
 
 A, B = digest(b"a"), digest(b"b")
@@ -49,46 +50,52 @@ def test_every_part_of_a_record_is_in_its_key(changes: dict[str, object]) -> Non
 
 def test_the_key_of_a_record_never_changes() -> None:
     """Keys are shared between machines and versions of Python: this one is written down."""
-    assert record().key == "c847ad0b5ae99097415ebed381127c0bab9a0814830934236a70ed425b9c26f7"
+    assert record().key == "f7e64087166bae50c8a38d9a5f2390f57f915c65fc31c50217f9c2a6c010e68b"
 
 
 def test_results_come_back_as_they_went() -> None:
-    result = Result({"wasm": A}, [{"code": "W0301"}])
+    result = Result({"wasm": Digest(A, 1), "doli": Digest(B, 70_000)}, [{"code": "W0301"}])
     assert Result.decode(result.encode()) == result
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_no_result(data: bytes) -> None:
+def test_garbage_is_a_result_or_a_value_error(data: bytes) -> None:
+    try:
+        Result.decode(data)
+    except ValueError:
+        pass
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a\\b", ".hidden", "", "a\nb", "x" * 256])
+def test_a_result_names_no_paths(name: str) -> None:
+    data = message((2, message((1, name), (2, encode_digest(Digest(A, 1))))))
     with pytest.raises(ValueError):
         Result.decode(data)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b'{"format":1,"outputs":{"x":"../../etc/passwd"}}',
-        b'{"format":1,"outputs":[]}',
-        b'{"format":9,"outputs":{}}',
-        b"[]",
-    ],
-)
-def test_a_result_names_only_digests(data: bytes) -> None:
+@pytest.mark.parametrize("found", [Digest("../../etc/passwd", 1), Digest(A, -1), Digest("", 1), Digest(A.upper(), 1)])
+def test_a_result_names_only_digests(found: Digest) -> None:
     with pytest.raises(ValueError):
-        Result.decode(data)
+        Result.decode(message((2, message((1, "x"), (2, encode_digest(found))))))
+
+
+def test_the_result_of_a_failed_action_is_none() -> None:
+    with pytest.raises(ValueError):
+        Result.decode(message((4, 1)))
 
 
 def test_blobs(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    name = store.write(b"hello")
+    name = store.write(b"hello").hash
     assert name == digest(b"hello")
     assert store.read(name) == b"hello"
     assert store.read(A) is None
-    assert store.write(b"hello") == name
+    assert store.write(b"hello") == Digest(name, 5)
 
 
 def test_a_damaged_blob_is_a_miss_and_is_mended(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    name = store.write(b"hello")
+    name = store.write(b"hello").hash
     (path,) = list(tmp_path.rglob(name))
     path.chmod(0o644)
     path.write_bytes(b"hellx")
@@ -102,7 +109,7 @@ def test_a_result_is_served_only_with_its_blobs(tmp_path: Path) -> None:
     name = store.write(b"hello")
     store.record(A, Result({"x": name}))
     assert store.lookup(A) == Result({"x": name})
-    (path,) = list(tmp_path.rglob(name))
+    (path,) = list(tmp_path.rglob(name.hash))
     path.unlink()
     assert store.lookup(A) is None
 

@@ -22,8 +22,8 @@ SOURCES = [
 
 
 def test_every_folder_of_code_is_installed() -> None:
-    folders = {"dolbuild." + p.parent.name if p.parent.name in ("rules", "cache") else
-               ".".join(p.parent.relative_to(ROOT).parts) for p in SOURCES}  # fmt: skip
+    parts = [p.parent.relative_to(ROOT).parts for p in SOURCES]
+    folders = {".".join(part if part[0] == "dolbuild" else ("dolbuild", *part)) for part in parts}
     assert folders == set(SETTINGS["tool"]["setuptools"]["packages"])
 
 
@@ -70,7 +70,7 @@ def test_every_code_is_documented_and_every_documented_code_is_used() -> None:
     assert set(documented) | WITHOUT_EXAMPLE == codes_in_use()
 
 
-WITHOUT_EXAMPLE = {"E0115", "E0703", "E0801", "E0802", "E0901"}
+WITHOUT_EXAMPLE = {"E0115", "E0703", "E0801", "E0802", "E0807", "E0901"}
 """Named at the head of the page, with the reason."""
 
 

@@ -1,18 +1,23 @@
 """The diagnostics that no example of the catalogue can show, brought about by force, and as they are shown."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dolbuild import compiler
+from dolbuild.cache.digest import Digest, digest_of
 from dolbuild.cache.store import Store
+from dolbuild.cache.tiered import Cache
 from dolbuild.codegen.link import Root
 from dolbuild.diagnostics import DiagnosticError, render
 from dolbuild.rules.build import open_session
 from dolbuild.rules.journal import Journal
+from dolbuild.rules.jobs import ExtractInterface, Linking
 from dolbuild.rules.linking import Link
+from dolbuild.rules.pool import Pool
 from dolbuild.rules.session import Session
 from dolbuild.workspace import load
 from tests.support.workspaces import SETTINGS, Workspace, spirit
@@ -53,8 +58,8 @@ def test_a_function_that_engines_refuse(tmp_path: Path) -> None:
 class Forgetful(Store):
     """A store that keeps nothing."""
 
-    def write(self, data: bytes) -> str:
-        return ""
+    def write(self, data: bytes) -> Digest:
+        return digest_of(data)
 
 
 def session(root: Path) -> Session:
@@ -63,28 +68,28 @@ def session(root: Path) -> Session:
     (root / "a" / "Spirit.dol").write_text(spirit("a"))
     (root / "a" / "src" / "lib.dol").write_text("pub fun one() -> Int64 { return 1 }\n")
     made = open_session(root, home=root / "home").plan
-    return Session(made, root, Journal(root / ".dolbuild/journal"), Forgetful(root / "store"))
+    return Session(made, root, Journal(root / ".dolbuild/journal"), Cache(Forgetful(root / "store")))
 
 
 def test_a_store_that_loses_blobs(tmp_path: Path) -> None:
     one = session(tmp_path)
     node = one.plan.nodes["interface:a/lib"]
     one.execute(node)
-    one._blobs.clear()
-    run, one._run = one._run, lambda *arguments: (run(*arguments), one._blobs.clear())[0]  # type: ignore[method-assign]
     with pytest.raises(DiagnosticError) as raised:
-        one.blob("interface:a/lib", "doli")
+        one.blob(one.ref("interface:a/lib", "doli"))
     assert render(raised.value.diagnostics[0]) == (
         "error[E0801]: the store does not keep what `interface:a/lib` makes\n"
     )
 
 
 def test_a_symbol_that_no_object_has(tmp_path: Path) -> None:
-    def prepare(table: Any) -> Any:
-        raise compiler.MissingSymbol("@acme/a/lib.gone", Root("x", "@acme/a/lib.one").symbol)
+    class Broken(Linking):
+        def linkable(self, inputs: Any) -> Any:
+            raise compiler.MissingSymbol("@acme/a/lib.gone", Root("x", "@acme/a/lib.one").symbol)
 
+    linking = Broken(("@acme/a", "lib"), {}, {}, {}, compiler.Options(True, False))
     with pytest.raises(DiagnosticError) as raised:
-        Link(session(tmp_path), {}, {}, prepare).linkable()
+        Link(session(tmp_path), {}, linking).wasm()
     assert render(raised.value.diagnostics[0]) == (
         "error[E0802]: the symbol `@acme/a/lib.gone` is in no object; `@acme/a/lib.one` refers to it\n"
     )
@@ -101,3 +106,14 @@ def test_a_function_that_calls_itself_with_ever_larger_types(tmp_path: Path) -> 
     assert ran.status == 1
     assert "error[E0901]: `grow` is needed for ever larger types, so it cannot be compiled" in ran.err
     assert "--> a/src/lib.dol:1:1" in ran.err
+
+
+def test_a_process_that_ends_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dolbuild.rules.pool.sys.executable", shutil.which("false"))
+    pool = Pool(tmp_path, 1)
+    try:
+        with pytest.raises(DiagnosticError) as raised:
+            pool.run(ExtractInterface("src/lib.dol", "lib", b""), "")
+    finally:
+        pool.close()
+    assert render(raised.value.diagnostics[0]).startswith("error[E0807]: the process that did this twice has ended: ")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from dolbuild.cache.action import Result
-from dolbuild.cache.digest import digest
+from dolbuild.cache.digest import digest, digest_of
 from dolbuild.rules.journal import Entry, Journal
 
 KEY = digest(b"key")
-ENTRY = Entry(KEY, Result({"x": digest(b"x")}, [{"code": "W0301"}]), {"target/x": (digest(b"x"), 123, 1)})
+ENTRY = Entry(KEY, Result({"x": digest_of(b"x")}, [{"code": "W0301"}]), {"target/x": (digest(b"x"), 123, 1)})
 
 
 def entries(journal: Journal) -> dict[str, Entry]:

@@ -1,0 +1,138 @@
+"""The HTTP protocol of Bazel's remote cache: ``GET`` and ``PUT`` of ``/ac/<key>`` and ``/cas/<sha256>``.
+
+404 and 204 are misses; 200, 201, 202 and 204 answer a ``PUT`` that went well. nginx with WebDAV, bazel-remote and hosted services speak it
+(https://bazel.build/remote/caching#http-caching).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeVar
+
+from dolbuild.bounded import in_time
+from dolbuild.cache.digest import Digest
+from dolbuild.cache.remote.backend import MAX_BLOB, MAX_RESULT, RemoteError
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+CONNECTIONS = 32
+_MISSES = (204, 404)
+_STORED = (200, 201, 202, 204)
+_REFUSALS = (401, 403, 405, 407, 501)
+
+
+class HttpBackend:
+    """A cache behind an address, with *headers* sent with each request. *timeout* bounds each request as a whole (seconds)."""
+
+    batch = 1
+
+    def __init__(self, url: str, headers: Mapping[str, str], timeout: float, agent: str) -> None:
+        self.url = url.rstrip("/")
+        self.headers = {**headers, "user-agent": agent, "accept-encoding": "identity"}
+        self.timeout = timeout
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+        self._uploaded: set[str] = set()
+
+    @property
+    def client(self) -> "httpx.Client":
+        """The connections of this run. Raises RemoteError."""
+        with self._lock:
+            if self._client is None:
+                import httpx
+
+                try:
+                    self._client = httpx.Client(
+                        headers=self.headers,
+                        timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 3.0)),
+                        follow_redirects=False,
+                        http2=self.url.startswith("https:") and find_spec("h2") is not None,
+                        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+                    )
+                except (ValueError, ImportError, OSError) as error:  # SSLError is an OSError
+                    raise RemoteError(f"no connection can be made: {error}", refused=True) from None
+            return self._client
+
+    def result(self, action: Digest, inline: Sequence[str]) -> bytes | None:
+        return self._get(f"/ac/{action.hash}", MAX_RESULT)
+
+    def blob(self, digest: Digest) -> bytes | None:
+        return self._get(f"/cas/{digest.hash}", min(digest.size, MAX_BLOB))
+
+    def blobs(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
+        found: dict[Digest, bytes] = {}
+        with ThreadPoolExecutor(min(CONNECTIONS, max(1, len(digests)))) as pool:
+            for digest, data in zip(digests, pool.map(self.blob, digests), strict=True):
+                if data is not None:
+                    found[digest] = data
+        return found
+
+    def missing(self, digests: Sequence[Digest]) -> Sequence[Digest]:
+        """HTTP has no question for many blobs; those that this run has uploaded are known."""
+        return [one for one in digests if one.hash not in self._uploaded]
+
+    def put_blobs(self, blobs: Iterable[tuple[Digest, bytes]]) -> None:
+        for digest, data in blobs:
+            self._put(f"/cas/{digest.hash}", data)
+            self._uploaded.add(digest.hash)
+
+    def put_result(self, action: Digest, data: bytes) -> None:
+        self._put(f"/ac/{action.hash}", data)
+
+    def check(self) -> str:
+        self._get("/ac/" + "0" * 64, MAX_RESULT)
+        return "HTTP"
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _get(self, path: str, limit: int) -> bytes | None:
+        return self._in_time(lambda deadline: self._receive(path, limit, deadline))
+
+    def _put(self, path: str, data: bytes) -> None:
+        self._in_time(lambda deadline: self._send(path, data))
+
+    def _receive(self, path: str, limit: int, deadline: float) -> bytes | None:
+        with self.client.stream("GET", self.url + path) as answer:
+            if answer.status_code in _MISSES:
+                return None
+            _check(answer.status_code, (200,))
+            parts: list[bytes] = []
+            size = 0
+            for part in answer.iter_raw():
+                size += len(part)
+                if size > limit:
+                    raise RemoteError("it sends more than there can be")
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                parts.append(part)
+            return b"".join(parts)
+
+    def _send(self, path: str, data: bytes) -> None:
+        answer = self.client.put(self.url + path, content=data)
+        _check(answer.status_code, _STORED)
+
+    def _in_time(self, work: Callable[[float], T]) -> T:
+        import httpx
+
+        deadline = time.monotonic() + self.timeout
+        try:
+            return in_time(lambda: work(deadline), deadline)
+        except (TimeoutError, httpx.TimeoutException):
+            raise RemoteError(f"it was silent for {self.timeout:g} s", late=True) from None
+        except httpx.LocalProtocolError:
+            raise RemoteError("what would be sent is no request", refused=True) from None  # its text may hold a token
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            raise RemoteError(f"it cannot be reached: {error or type(error).__name__}") from None
+
+
+def _check(status: int, wanted: Sequence[int]) -> None:
+    if status not in wanted:
+        raise RemoteError(f"it answers {status}", refused=status in _REFUSALS)
