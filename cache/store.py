@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dolbuild.cache.action import Result
-from dolbuild.cache.digest import Digest, digest, digest_of
-from dolbuild.files import write_atomic
+from dolbuild.cache.digest import Digest, digest, digest_of, is_digest
+from dolbuild.files import read_whole, write_atomic
 
 VERSION = "v2"
 _REFUSED = (errno.EPERM, errno.EACCES, errno.EROFS)
@@ -51,8 +51,7 @@ class Store:
         """A blob's bytes, or None where it is missing or is not what its name says."""
         path = self.blob_path(name)
         try:
-            with open(path, "rb") as file:
-                data = file.read()
+            data = read_whole(path)
         except OSError:
             return None
         if digest(data) != name:
@@ -73,12 +72,19 @@ class Store:
         write_atomic(Path(path), data, mode=0o444)
         return found
 
+    def names(self, prefix: str) -> list[str]:
+        """The blobs whose names begin like this; at least two digits."""
+        try:
+            found = os.listdir(f"{self._cas}{prefix[:2]}")
+        except OSError:
+            return []
+        return sorted(name for name in found if name.startswith(prefix) and is_digest(name))
+
     def lookup(self, key: str) -> Result | None:
         """The result of an action, if it is known and all of its blobs are there. They count as used."""
         path = self.result_path(key)
         try:
-            with open(path, "rb") as file:
-                result = Result.decode(file.read())
+            result = Result.decode(read_whole(path))
         except (OSError, ValueError):
             return None
         if not all(self.has(found.hash) for found in result.outputs.values()):

@@ -41,8 +41,8 @@ class Remote:
         self.upload = upload
         self.signer = signer
         self.signed = signed
-        self.reading = Breaker("the remote cache")
         self.writing = Breaker("uploading to the remote cache")
+        self.reading = Breaker("the remote cache", self.writing)
         self.left = 0
         self.disbelieved = 0
 
@@ -90,8 +90,8 @@ class Remote:
     def stories(self) -> list[str]:
         """A line for each thing that did not go as it should."""
         told = [line for line in (self.reading.story(), self.writing.story()) if line]
-        if self.writing.broken and self.writing.reason == self.reading.reason and self.reading.broken:
-            told.pop()
+        if self.reading.broken:
+            del told[1:]  # whoever cannot read from it need not hear that it could not be written to
         if self.disbelieved:
             count = f"{self.disbelieved} result{'' if self.disbelieved == 1 else 's'}"
             told.append(f"{count} of the remote cache had no signature of ours and were not used")

@@ -60,6 +60,8 @@ class Message:
         while position < len(data):
             tag, position = _read_number(data, position)
             kind = tag & 7
+            if tag < 8:
+                raise ValueError("no message: there is no field 0")
             if kind == _VARINT:
                 value: int | bytes
                 value, position = _read_number(data, position)

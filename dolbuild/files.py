@@ -1,4 +1,4 @@
-"""Writing files so that no one ever sees half of one."""
+"""Reading files whole, and writing them so that no one ever sees half of one."""
 
 import itertools
 import os
@@ -18,6 +18,22 @@ _token = os.urandom(6).hex()
 """Tells processes of one number apart, on machines or in containers that share a folder."""
 
 
+def read_whole(path: str) -> bytes:
+    """The bytes of a file, with as few calls of the system as can be: builds read many small ones. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(handle).st_size
+        data = os.read(handle, size + 1)
+        if len(data) == size:
+            return data
+        parts = [data]
+        while part := os.read(handle, 1 << 20):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a file under a temporary name beside its own, then rename it.
 
@@ -26,14 +42,17 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     name = f"{path.parent}/{PREFIX}{os.getpid():x}-{_token}-{next(_numbers):x}"
     try:
-        handle = os.open(name, _FLAGS, 0o600)
+        handle = os.open(name, _FLAGS, mode)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(name, _FLAGS, 0o600)
+        handle = os.open(name, _FLAGS, mode)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            os.fchmod(handle, mode)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(handle, left) :]
+        finally:
+            os.close(handle)
         os.replace(name, path)
     except BaseException:
         try:

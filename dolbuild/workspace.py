@@ -73,12 +73,24 @@ def find_root(start: Path) -> Path | None:
     return nearest
 
 
-def load(root: Path, known: tuple[tuple[Member, ...], Mapping[str, int]] | None = None) -> Workspace:
-    """Read the settings and find the members. *known*: members and folders that are known not to have changed. Raises
-    DiagnosticError where the settings are unusable."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Members as they were found before, the folders that were looked into with their times, and those that have changed since."""
+
+    members: tuple[Member, ...]
+    folders: Mapping[str, int]
+    changed: frozenset[str]
+
+
+def load(root: Path, known: Known | None = None) -> Workspace:
+    """Read the settings and find the members; of those that are *known* only what has changed is looked at. Raises DiagnosticError
+    where the settings are unusable."""
     settings = read_settings(root)
     if known is not None:
-        return Workspace(root, settings, known[0], (), known[1])
+        finder = _Finder(root, settings)
+        again = finder.again(known)
+        if again is not None:
+            return Workspace(root, settings, again, tuple(finder.diagnostics), finder.seen)
     finder = _Finder(root, settings)
     members = finder.members()
     return Workspace(root, settings, members, tuple(finder.diagnostics), finder.seen)
@@ -130,6 +142,32 @@ class _Finder:
             if (base / SYSTEM_FILE).is_file():
                 members.append(Member(folder, {}, {}, "system"))
         return tuple(members)
+
+    def again(self, known: Known) -> tuple[Member, ...] | None:
+        """The members, where only files of known ones came or went; None where all have to be looked for."""
+        spirits = {member.folder: member for member in known.members if member.kind == "spirit"}
+        stale: dict[str, set[str]] = {}
+        for changed in known.changed:
+            found = next((m for m in map(changed.partition, ("/src", "/tests")) if m[0] in spirits and m[1]), None)
+            if found is None or (found[2] not in ("",) and not found[2].startswith("/")):
+                return None
+            stale.setdefault(found[0], set()).add(found[1].removeprefix("/"))
+        gone = tuple(join(folder, top) for folder, tops in stale.items() for top in tops)
+        kept = {
+            p: t for p, t in known.folders.items() if not gone or not f"{p}/".startswith(tuple(f"{g}/" for g in gone))
+        }
+        members = tuple(
+            Member(
+                member.folder,
+                self.modules(member.folder, "src") if "src" in stale[member.folder] else member.modules,
+                self.modules(member.folder, "tests") if "tests" in stale[member.folder] else member.tests,
+            )
+            if member.kind == "spirit" and member.folder in stale
+            else member
+            for member in known.members
+        )
+        self.seen = {**kept, **{path: time for path, time in self.seen.items() if path != "."}}
+        return members
 
     def matches(self, pattern: str) -> set[str]:
         """Folders with a manifest that a glob names; ``**`` matches any depth."""

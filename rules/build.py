@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from dolbuild.rules.quick import context_of
 from dolbuild.rules.reading import Reading, read_workspace
 from dolbuild.rules.remembered import Remembered
 from dolbuild.rules.session import Failed, Session
-from dolbuild.settings import Profile
+from dolbuild.rules.snapshot import RACY
+from dolbuild.settings import Profile, read_settings
 from dolbuild.workspace import STATE_FOLDER, load
 
 HOME_VARIABLE = "DOL_HOME"
@@ -60,6 +62,7 @@ def open_session(
     """A session for the workspace at *root*. Raises DiagnosticError where it cannot be read at all."""
     gc.set_threshold(GARBAGE, 50, 50)
     home = home or dol_home(os.environ)
+    _make_folders(root)
     remembered = Remembered(root, context_of(release, str(home)))
     workspace = load(root, remembered.members)
     settings = workspace.settings
@@ -75,6 +78,7 @@ def open_session(
     remembered.look(workspace, (*TOOL_FOLDERS, *externals.folders()))
     made = plan(reading, profile, externals, remembered.has_tests)
     session = Session(made, root, journal, cache, remembered.cone(made, workspace))
+    remembered.tell(session)
     session.download = caching.download or settings.cache.download
     unpin = cache.store.pin(journal.path)
 
@@ -87,6 +91,19 @@ def open_session(
     session.on_close = end
     session.leave = lambda complete: remembered.leave(session, reading, complete)
     return session
+
+
+def _make_folders(root: Path) -> None:
+    """Make the folders of a build before anything is looked at, so that the root's time is not changed after that. Raises
+    DiagnosticError."""
+    if (root / STATE_FOLDER).is_dir():
+        return
+    try:
+        (root / STATE_FOLDER).mkdir()
+        (root / read_settings(root).output / "spirits").mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # what has to be written there will say so
+    time.sleep(RACY / 1e9)
 
 
 def bring_externals(reading: Reading, home: Path, access: Access) -> Externals:

@@ -96,39 +96,57 @@ def session_tasks(session: Session, selected: Sequence[str] | None = None) -> li
     plan = session.plan
     if selected is not None and session.cone is not None:
         return _pruned(session, selected)
-    tasks = [Task(name, has_subtask=True, **group_task(group)) for name, group in sorted(plan.groups.items())]
-    for name, node in sorted(plan.nodes.items()):
-        tasks.append(Task(name, subtask_of=name.split(":", 1)[0], **node_task(session, node)))
+    tasks = [Task(name, has_subtask=True, **group_task(plan.groups[name])) for name in sorted(plan.groups)]
+    for name in sorted(plan.nodes):
+        tasks.append(Task(name, subtask_of=name.split(":", 1)[0], **node_task(session, plan.nodes[name])))
     return tasks
 
 
 def _pruned(session: Session, selected: Sequence[str]) -> list[Task]:
-    """The selected names, and below them the nodes that may be stale."""
+    """The selected names, and below them the nodes that may be stale, with the groups that lead to them."""
     plan = session.plan
-    waiting = [name for name in plan.reached(selected) if not session.is_proven(name)]
-    tasks: list[Task] = []
-    groups = [name for name in dict.fromkeys(selected) if name in plan.groups]
-    for name in sorted({*waiting, *(name for name in selected if name in plan.nodes)}):
+    made: dict[str, Task] = {}
+    live: dict[str, bool] = {}
+
+    def is_live(name: str) -> bool:
+        if name not in live:
+            live[name] = add(name)
+        return live[name]
+
+    def add(name: str) -> bool:
+        """Make the task of a name if there may be something to do for it; whether there is."""
+        if name in plan.groups:
+            group = plan.groups[name]
+            kept = tuple(one for one in group.nodes if is_live(one))
+            if not kept and name not in selected:
+                return False
+            made[name] = Task(name, has_subtask=True, **group_task(replace(group, nodes=kept)))
+            return bool(kept)
+        if session.is_proven(name) and name not in selected:
+            return False
         node = plan.nodes[name]
         arguments = node_task(session, node)
-        arguments["task_dep"] = [one for one in plan.expand(node.dependencies) if not session.is_proven(one)]
-        tasks.append(Task(name, subtask_of=name.split(":", 1)[0], **arguments))
-    for name in groups:
-        group = plan.groups[name]
-        kept = tuple(one for one in group.nodes if not session.is_proven(one))
-        tasks.append(Task(name, has_subtask=True, **group_task(Group(name, group.doc, kept))))
-    kinds = {task.subtask_of for task in tasks if task.subtask_of} - set(groups)
-    return tasks + [Task(kind, has_subtask=True, actions=None) for kind in sorted(kinds)]
+        arguments["task_dep"] = [one for one in node.dependencies if is_live(one)]
+        made[name] = Task(name, subtask_of=name.split(":", 1)[0], **arguments)
+        return True
+
+    for name in selected:
+        is_live(name)
+    kinds = {task.subtask_of for task in made.values() if task.subtask_of} - set(made)
+    made |= {kind: Task(kind, has_subtask=True, actions=None) for kind in kinds}
+    return [made[name] for name in sorted(made)]
 
 
 def task_dictionaries(session: Session) -> Iterator[dict[str, Any]]:
     """All tasks as a task creator of a ``dodo.py`` yields them."""
-    for name, group in sorted(session.plan.groups.items()):
+    plan = session.plan
+    for name in sorted(plan.groups):
+        group = plan.groups[name]
         if name not in _KINDS:
             yield {"basename": name, **group_task(group)}
-    for name, node in sorted(session.plan.nodes.items()):
+    for name in sorted(plan.nodes):
         kind, rest = name.split(":", 1)
-        yield {"basename": kind, "name": rest, **node_task(session, node)}
+        yield {"basename": kind, "name": rest, **node_task(session, plan.nodes[name])}
 
 
 _KINDS = ("fetch", "interface", "manifest", "module", "spirit", "system", "test")
@@ -397,6 +415,13 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
             "help": "write events and diagnostics as JSON, one value a line (in a dolbuild workspace)",
         },
         {
+            "name": "affected",
+            "long": "affected",
+            "type": str,
+            "default": "",
+            "help": "only what the changes since this revision of git reach (in a dolbuild workspace)",
+        },
+        {
             "name": "events",
             "long": "events",
             "type": str,
@@ -458,7 +483,24 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
                 sys.stderr.write("error: -n takes a number of tasks, 0 or more\n")
                 return USAGE
             args = self._selected(params, args)
+            if params.get("affected"):
+                args = self._affected(params, args)
+                if not args:
+                    sys.stdout.write(f"nothing to do: nothing that {params['affected']} does not have reaches this\n")
+                    return 0
         return super().execute(params, args)
+
+    def _affected(self, params: Any, names: list[str]) -> list[str]:
+        """The nodes of ``build``, ``check`` or ``test`` that changes since a revision reach."""
+        task = names[0] if names else DEFAULT_TASK
+        if len(names) > 1 or task not in ("build", "check", "test"):
+            raise getopt.GetoptError("--affected goes with `build`, `check` or `test` alone")
+        from dolbuild.rules.affected import affected
+        from dolbuild.rules.revision import changed_since
+
+        self.loader.setup(params)
+        session = self.loader.open()
+        return list(affected(session, changed_since(session.root, params["affected"])).nodes(task))
 
     def _execute(
         self,
@@ -480,15 +522,18 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         if session is not None and reporter == "console":
             session.always = always
             color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-            selected = self.loader.selected
-            proven = [] if selected is None or session.cone is None else session.plan.reached(selected)
-            looked_at = sum(1 for name in proven if session.is_proven(name) and name not in selected)
+            nodes = sum(1 for task in self.task_list if task.actions)
+            proven = (
+                0
+                if self.loader.selected is None or session.cone is None
+                else (session.count(self.loader.selected) - nodes)
+            )
             report = Report(session, Style(outfile if isinstance(outfile, io.TextIOWrapper) else sys.stdout,
-                                           sys.stderr, self._json, color), looked_at)  # fmt: skip
+                                           sys.stderr, self._json, color), proven)  # fmt: skip
             if self._events:
                 report.log = EventLog(Path(self._events), session.cache.record)
             reporter = _Reporter(report)
-            parallel = arrange(session, sum(1 for task in self.task_list if task.actions), num_process)
+            parallel = arrange(session, nodes, num_process)
             num_process = parallel.threads
         try:
             status = super()._execute(

@@ -5,10 +5,12 @@ so that a build that is killed forgets nothing that it finished. The last line o
 that was cut off is dropped when the journal is read, and the file is rewritten when most of it is old.
 """
 
+import errno
 import fcntl
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +29,8 @@ _REWRITE_AT = 4
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The last success of a node. *targets* maps the files that it wrote to (digest, mtime_ns, size); *previous* is the key of the
-    success before it, *status* says how it came to be done, in the run *run*."""
+    """The last success of a node. *targets* maps the files that it wrote to (digest, mtime_ns, size). *status* says how it came to be
+    done, in the run *run*; *previous* is the key of the success before it, in *previous_run*."""
 
     key: str
     result: Result
@@ -36,6 +38,7 @@ class Entry:
     previous: str = ""
     status: str = ""
     run: int = 0
+    previous_run: int = 0
 
     def with_targets(self, result: Result, targets: Mapping[str, tuple[str, int, int]]) -> "Entry":
         """The same with what was written in the end."""
@@ -117,6 +120,9 @@ class Journal:
         self.path = path
         self.entries = Entries()
         self.size: int | None = 0
+        self._is_cut = False
+        self._file: tuple[int, int] | None = None
+        self._lock: _Lock | None = None
         self._lines = self._read()
 
     def tidy(self) -> None:
@@ -136,6 +142,7 @@ class Journal:
                 pass
             return 0
         self.size = len(data)
+        self._is_cut = not data.endswith(b"\n")
         lines = data[len(_HEADER) :].split(b"\n")
         for line in lines:
             self.entries.read(line)
@@ -153,26 +160,52 @@ class Journal:
             pass  # a journal that stays long is only slow
 
     def _locked(self) -> "_Lock":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return _Lock(self.path.with_name("journal.lock"))
+        if self._lock is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _Lock(self.path.with_name("journal.lock"))
+        return self._lock
+
+    def _handle(self) -> int:
+        """The file to append to; it is opened anew where another build has replaced it."""
+        if self._file is not None:
+            try:
+                if os.stat(self.path).st_ino == self._file[1]:
+                    return self._file[0]
+            except OSError:
+                pass  # it is gone
+            self.size = None
+            os.close(self._file[0])
+            self._file = None
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._file = (handle, os.fstat(handle).st_ino)
+        return handle
 
     def _append(self, line: bytes) -> None:
         with self._locked():
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                size = os.fstat(handle).st_size
-                if size != self.size:
-                    self.size = None
-                if size == 0:
-                    line = _HEADER + line
-                elif os.pread(handle, 1, size - 1) != b"\n":
-                    line = b"\n" + line  # the last writer was killed in the middle of its line
-                os.write(handle, line)
-                self._lines += 1
-                if self.size is not None:
-                    self.size += len(line)
-            finally:
-                os.close(handle)
+            handle = self._handle()
+            size = os.fstat(handle).st_size
+            if size != self.size:
+                self.size = None
+            if size == 0:
+                line = _HEADER + line
+            elif (self.size is None or self._is_cut) and os.pread(handle, 1, size - 1) != b"\n":
+                line = b"\n" + line  # the last writer was killed in the middle of its line
+            written = os.write(handle, line)
+            self._lines += 1
+            if written != len(line):
+                self.size = None
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self.size is not None:
+                self.size += len(line)
+
+    def close(self) -> None:
+        """Close the files. They are opened anew where something is recorded after that."""
+        if self._file is not None:
+            os.close(self._file[0])
+            self._file = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def record(self, name: str, entry: Entry) -> None:
         """Remember a success. Raises OSError where it cannot be written."""
@@ -185,18 +218,22 @@ class Journal:
 
 
 class _Lock:
-    """An exclusive lock between processes, held for the length of one write."""
+    """An exclusive lock between processes and threads, held for the length of one write."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.handle = -1
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._threads = threading.Lock()
 
     def __enter__(self) -> None:
-        self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self.handle, fcntl.LOCK_EX)
+        self._threads.acquire()
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.handle)
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
+        self._threads.release()
+
+    def close(self) -> None:
+        os.close(self._handle)
 
 
 def _decode(line: bytes) -> Entry | None:
@@ -208,7 +245,8 @@ def _decode(line: bytes) -> Entry | None:
             return None
         targets = {path: (target[0], target[1], target[2]) for path, target in value["targets"].items()}
         result = Result(outputs, value.get("notes"))
-        return Entry(value["key"], result, targets, value.get("was", ""), value.get("status", ""), value.get("run", 0))
+        was, runs = value.get("was", ""), value.get("runs", (0, 0))
+        return Entry(value["key"], result, targets, was, value.get("status", ""), runs[0], runs[1])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
 
@@ -220,7 +258,7 @@ def _line(name: str, entry: Entry) -> bytes:
         "outputs": dict(entry.result.outputs),
         "targets": {path: list(target) for path, target in entry.targets.items()},
     }
-    value |= {"was": entry.previous, "status": str(entry.status), "run": entry.run}
+    value |= {"was": entry.previous, "status": str(entry.status), "runs": [entry.run, entry.previous_run]}
     if entry.result.notes:
         value["notes"] = entry.result.notes
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"

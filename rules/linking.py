@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 
 from dolbuild import compiler
 from dolbuild.cache.action import canonical
@@ -22,6 +23,7 @@ from dolbuild.rules.jobs import (
     Reach,
     Ref,
 )
+from dolbuild.rules.lazily import Lazily
 from dolbuild.rules.module import interface_name, module_name
 from dolbuild.rules.session import Session
 from dolbuild.source import Place
@@ -97,15 +99,24 @@ def objects_of(session: Session, packages: Mapping[str, Package]) -> dict[str, O
 def _objects(session: Session, package: Package) -> Objects:
     known = session.objects.get(package.id)
     if known is None:
-        found: dict[str, str] = {}
-        modules: dict[str, Ref] = {}
+        modules: Lazily[Ref] = Lazily()
         for module in package.modules:
-            node = module_name(package, module)
-            modules[module] = session.ref(node, "dolo")
-            found[node] = modules[module].digest.hash
-            found[f"interface {node}"] = session.ref(interface_name(package, module), "doli").digest.hash
-        known = session.objects[package.id] = Objects(digest(canonical(found)), modules)
+            modules.later(module, partial(session.ref, module_name(package, module), "dolo"))
+        named = session.known_objects.get(package.id)
+        if named is None:
+            named = _digest(session, package)
+        known = session.objects[package.id] = Objects(named, modules)
     return known
+
+
+def _digest(session: Session, package: Package) -> str:
+    """The digest of all objects and interfaces of a package."""
+    found: dict[str, str] = {}
+    for module in package.modules:
+        node = module_name(package, module)
+        found[node] = session.ref(node, "dolo").digest.hash
+        found[f"interface {node}"] = session.ref(interface_name(package, module), "doli").digest.hash
+    return digest(canonical(found))
 
 
 def linking_of_tests(

@@ -6,6 +6,7 @@ from typing import Any
 
 from dolbuild import compiler
 from dolbuild.analysis.closure import Closure
+from dolbuild.analysis.resolution import Package as Resolvable
 from dolbuild.analysis.resolution import Target, module_id
 from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
@@ -64,10 +65,12 @@ def module_node(
     package: Package,
     module: str,
     packages: Mapping[str, Package],
+    resolvable: Mapping[str, Resolvable],
     options: compiler.Options,
     dependencies: tuple[str, ...],
 ) -> Node:
-    """``module:<member>/<module>``: from the source and the interfaces of its closure."""
+    """``module:<member>/<module>``: from the source and the interfaces of its closure. *packages* take part, *resolvable* says where
+    paths in them lead."""
     file = module_path(package, module)
     id_ = module_id(package.id, module)
     own = interface_name(package, module)
@@ -75,7 +78,7 @@ def module_node(
     def prepare(session: Session) -> Action:
         data = session.read(package.folder / file, file)
         closure = Closure(
-            {other.id: other.resolvable for other in packages.values()},
+            resolvable,
             lambda other: _interface(session, packages, other),
         )
         deeply(lambda: closure.of_module(id_, session.value(own, "uses", json.loads)))

@@ -46,7 +46,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A name for several nodes."""
+    """A name for several nodes and groups."""
 
     name: str
     doc: str
@@ -63,6 +63,8 @@ class Plan:
 
     nodes: Mapping[str, Node]
     groups: Mapping[str, Group]
+    targets: Mapping[str, str]
+    """The node that makes a file of the workspace."""
     diagnostics: tuple[Diagnostic, ...] = ()
     tests: Mapping[str, "LinkTests"] = field(default_factory=dict)
     """How the tests of a test node are linked, for who wants to run them one by one."""
@@ -72,29 +74,33 @@ class Plan:
     tested: tuple[str, ...] = ()
     """Sources below ``src`` that have tests, relative to the workspace."""
 
-    def reached(self, names: Iterable[str]) -> set[str]:
-        """The nodes that are meant by names, and all that they depend on."""
+    def reached(self, names: Iterable[str], through: Callable[[str], bool] = lambda _: True) -> set[str]:
+        """The nodes that are meant by names, and all that they depend on, as far as *through* says that a node is looked into."""
         found: set[str] = set()
         groups: set[str] = set()
         waiting = list(names)
         while waiting:
             name = waiting.pop()
-            group = self.groups.get(name)
-            if group is not None:
+            if name in self.groups:
                 if name not in groups:
                     groups.add(name)
-                    waiting += group.nodes
+                    waiting += self.groups[name].nodes
             elif name not in found:
                 found.add(name)
-                waiting += self.nodes[name].dependencies
+                if through(name):
+                    waiting += [one for one in self.nodes[name].dependencies if one not in groups]
         return found
 
     def expand(self, names: Iterable[str]) -> Iterator[str]:
         """The nodes that are meant by names of nodes and groups, each once."""
         seen: set[str] = set()
-        for name in names:
-            group = self.groups.get(name)
-            for node in (name,) if group is None else group.nodes:
-                if node not in seen:
-                    seen.add(node)
-                    yield node
+        waiting = list(reversed(list(names)))
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name in self.groups:
+                waiting += reversed(self.groups[name].nodes)
+            else:
+                yield name

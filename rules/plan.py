@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from dolbuild import compiler
 from dolbuild.analysis.check import SYSTEM
 from dolbuild.analysis.resolution import RUNTIME
+from dolbuild.analysis.resolution import Package as Resolvable
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest
 from dolbuild.packages.name import PackageName
@@ -18,14 +21,18 @@ from dolbuild.packages.package import (
     standard_package,
 )
 from dolbuild.rules.external import Externals
+from dolbuild.rules.lazily import Lazily
 from dolbuild.rules.module import TESTS, interface_name, interface_node, module_name, module_node, module_path
 from dolbuild.rules.node import Group, LinkTests, Node, Plan
 from dolbuild.rules.reading import Reading, ReadSpirit, ReadSystem
-from dolbuild.rules.spirit import manifest_node, spirit_node
+from dolbuild.rules.spirit import manifest_node, spirit_entries, spirit_node
 from dolbuild.rules.system import system_manifest_node, system_node
 from dolbuild.rules.test import link_tests, test_name, test_node
 from dolbuild.settings import Profile
 from dolbuild.workspace import join
+
+if TYPE_CHECKING:
+    from dolbuild.rules.session import Session
 
 _TEST_BLOCK = re.compile(rb'^[ \t]*test[ \t]+"', re.MULTILINE)
 
@@ -49,9 +56,12 @@ class _Planner:
         self.workspace = workspace = reading.workspace
         self.profile = profile
         self.options = compiler.Options(profile.checked, profile.whole)
-        self.nodes: dict[str, Node] = {}
+        self.nodes: Lazily[Node] = Lazily()
+        self.groups: Lazily[Group] = Lazily()
+        self.targets: dict[str, str] = {}
         self.packages: dict[str, Package] = {}
         self.tests: dict[str, LinkTests] = {}
+        self._resolvable: dict[str, Resolvable] = {}
         self.diagnostics: list[Diagnostic] = [*workspace.diagnostics, *reading.diagnostics]
         self.wasm_nodes: list[str] = []
 
@@ -72,9 +82,11 @@ class _Planner:
             raise DiagnosticError(*self.diagnostics, Diagnostic("E0609", message, hint=hint))
         for package in self.packages.values():
             self.modules(package)
+        self.kinds()
         return Plan(
             self.nodes,
-            self.groups(),
+            self.groups,
+            self.targets,
             tuple(self.diagnostics),
             self.tests,
             tuple(self.packages.values()),
@@ -133,7 +145,7 @@ class _Planner:
                 requires,
             )
         node = manifest_node(read.label, member.folder, lambda: read.data, manifest, tuple(diagnostics), context)
-        self.nodes[node.name] = node
+        self.add(node)
 
     def system(self, read: ReadSystem, available: Mapping[str, Manifest]) -> None:
         """A System is a package of one module, ``System.dol``, that requires what it uses."""
@@ -183,40 +195,45 @@ class _Planner:
                 waiting += self.packages[id_].requires.values()
         return dict(sorted(found.items()))
 
+    def resolvable(self, package: Package) -> Resolvable:
+        known = self._resolvable.get(package.id)
+        if known is None:
+            known = self._resolvable[package.id] = package.resolvable
+        return known
+
     def modules(self, package: Package) -> None:
-        required = self.required(package)
-        interfaces = tuple(_interfaces(other) for other in required.values() if other.id != RUNTIME or package.standard)
-        interfaces += tuple(sorted(other.fetched_by for other in required.values() if other.fetched_by))
-        names = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
-        for module in names:
-            self.add(interface_node(package, module))
-            self.add(module_node(package, module, required, self.options, interfaces))
+        """Add the nodes of a package's modules, its links and its tests. They are made when someone looks at them."""
+        parts = _Parts(self, package)
+        for module in parts.names:
+            self.nodes.later(interface_name(package, module), partial(interface_node, package, module))
+            self.nodes.later(module_name(package, module), partial(parts.module, module))
+        modules = tuple(module_name(package, module) for module in package.modules)
+        interfaces = tuple(interface_name(package, module) for module in parts.names)
+        self.group_of(_interfaces(package), interfaces)
+        self.group_of(_modules(package), modules)
+        self.groups.later(_interfaces_for(package), parts.interfaces)
+        self.groups.later(_modules_for(package), parts.modules)
         if not package.is_member:
             return
-        objects = tuple(_modules(other) for other in required.values())
-        manifest = f"manifest:{package.label}"
         links: list[str] = []
         if package.manifest.lib is not None or package.manifest.bins:
-            node = spirit_node(
-                package,
-                required,
-                self.workspace.settings.output,
-                self.profile.name,
-                self.options,
-                (manifest, *objects),
-            )
-            self.add(node)
-            links.append(node.name)
-        for module in names:
+            name = f"spirit:{package.label}"
+            self.nodes.later(name, parts.spirit)
+            entries = spirit_entries(package, self.workspace.settings.output)
+            self.targets |= {path: name for _, path, _ in entries}
+            links.append(name)
+        for module in parts.names:
             if self.has_tests(package, module):
-                own = module_name(package, module)
-                node = test_node(package, module, required, self.profile.name, self.options, (own, *objects))
-                self.add(node)
-                self.tests[node.name] = link_tests(package, module, required, self.profile.name, self.options)
-                links.append(node.name)
+                name = test_name(package, module)
+                self.nodes.later(name, partial(parts.test, module))
+                self.tests[name] = partial(parts.linked_tests, module)
+                links.append(name)
         if SYSTEM in package.modules:
             links.append(f"system:{package.label}")
         self.links[package.label] = tuple(links)
+
+    def group_of(self, name: str, nodes: tuple[str, ...], doc: str = "") -> None:
+        self.groups.add(name, Group(name, doc, nodes))
 
     def has_tests(self, package: Package, module: str) -> bool:
         if module.startswith(TESTS):
@@ -233,44 +250,82 @@ class _Planner:
         return known
 
     def add(self, node: Node) -> None:
-        self.nodes[node.name] = node
+        self.nodes.add(node.name, node)
 
-    def groups(self) -> dict[str, Group]:
-        groups: dict[str, Group] = {}
-
-        def group(name: str, doc: str, nodes: list[str]) -> None:
-            groups[name] = Group(name, doc, tuple(sorted(nodes)))
-
-        for package in self.packages.values():
-            all_ = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
-            group(_interfaces(package), "", [interface_name(package, module) for module in all_])
-            group(_modules(package), "", [module_name(package, module) for module in package.modules])
-        members = [package for package in self.packages.values() if package.is_member]
+    def kinds(self) -> None:
+        """Add the groups that users name."""
         kinds: dict[str, list[str]] = {
             kind: [] for kind in ("fetch", "interface", "manifest", "module", "spirit", "system", "test")
         }
         for name in self.nodes:
             kinds[name.split(":", 1)[0]].append(name)
-        own = [
-            module_name(package, module)
-            for package in members
-            for module in (*package.modules, *(f"{TESTS}{name}" for name in package.tests))
-        ]
+        members = [package for package in self.packages.values() if package.is_member]
+        own = [module_name(package, module) for package in members for module in _names(package)]
         sources = [module_name(package, module) for package in members for module in package.modules]
-        group(
-            "build",
-            "build every Spirit of the workspace",
-            kinds["manifest"] + kinds["spirit"] + kinds["system"] + sources,
-        )
-        group("check", "check every manifest and module, tests included", kinds["manifest"] + own)
-        group("test", "run every test of the workspace", kinds["test"])
-        group("fetch", "fetch every package that the lock names", kinds["fetch"])
-        group("interface", "what modules may know of each other", kinds["interface"])
-        group("manifest", "read the manifests", kinds["manifest"])
-        group("module", "check modules and generate their code", kinds["module"])
-        group("spirit", "link Spirits", kinds["spirit"])
-        group("system", "link Systems", kinds["system"])
-        return groups
+        built = kinds["manifest"] + kinds["spirit"] + kinds["system"] + sources
+        for name, doc, nodes in (
+            ("build", "build every Spirit of the workspace", built),
+            ("check", "check every manifest and module, tests included", kinds["manifest"] + own),
+            ("test", "run every test of the workspace", kinds["test"]),
+            ("fetch", "fetch every package that the lock names", kinds["fetch"]),
+            ("interface", "what modules may know of each other", kinds["interface"]),
+            ("manifest", "read the manifests", kinds["manifest"]),
+            ("module", "check modules and generate their code", kinds["module"]),
+            ("spirit", "link Spirits", kinds["spirit"]),
+            ("system", "link Systems", kinds["system"]),
+        ):
+            self.group_of(name, tuple(sorted(nodes)), doc)
+
+
+class _Parts:
+    """Makes the nodes of one package."""
+
+    def __init__(self, planner: _Planner, package: Package) -> None:
+        self.planner = planner
+        self.package = package
+        self.names = _names(package)
+
+    @cached_property
+    def required(self) -> dict[str, Package]:
+        return self.planner.required(self.package)
+
+    @cached_property
+    def resolvable(self) -> dict[str, Resolvable]:
+        return {id_: self.planner.resolvable(other) for id_, other in self.required.items()}
+
+    def interfaces(self) -> Group:
+        """All that a module of the package may have to know."""
+        found = [_interfaces(o) for o in self.required.values() if o.id != RUNTIME or self.package.standard]
+        found += sorted(other.fetched_by for other in self.required.values() if other.fetched_by)
+        return Group(_interfaces_for(self.package), "", tuple(found))
+
+    def modules(self) -> Group:
+        """All that can take part in a link."""
+        return Group(_modules_for(self.package), "", tuple(map(_modules, self.required.values())))
+
+    def module(self, module: str) -> Node:
+        waits = (_interfaces_for(self.package),)
+        return module_node(self.package, module, self.required, self.resolvable, self.planner.options, waits)
+
+    def spirit(self) -> Node:
+        planner = self.planner
+        waits = (f"manifest:{self.package.label}", _modules_for(self.package))
+        output = planner.workspace.settings.output
+        return spirit_node(self.package, self.required, output, planner.profile.name, planner.options, waits)
+
+    def test(self, module: str) -> Node:
+        planner = self.planner
+        waits = (module_name(self.package, module), _modules_for(self.package))
+        return test_node(self.package, module, self.required, planner.profile.name, planner.options, waits)
+
+    def linked_tests(self, module: str, session: "Session") -> bytes:
+        planner = self.planner
+        return link_tests(self.package, module, self.required, planner.profile.name, planner.options)(session)
+
+
+def _names(package: Package) -> list[str]:
+    """The modules of a package, those of its tests too."""
+    return [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
 
 
 def _interfaces(package: Package) -> str:
@@ -279,6 +334,14 @@ def _interfaces(package: Package) -> str:
 
 def _modules(package: Package) -> str:
     return f"_modules:{package.label}"
+
+
+def _interfaces_for(package: Package) -> str:
+    return f"_interfaces_for:{package.label}"
+
+
+def _modules_for(package: Package) -> str:
+    return f"_modules_for:{package.label}"
 
 
 __all__ = ["plan", "test_name"]

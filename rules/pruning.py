@@ -36,11 +36,17 @@ class Cone:
         if name in self.plan.nodes:
             self.nodes.add(name)
 
-    def source(self, package: Package, module: str) -> None:
-        """A source has other contents."""
+    @property
+    def changes_interfaces(self) -> bool:
+        """Whether others than the modules that were added may have to be checked."""
+        return bool(self._interfaces)
+
+    def source(self, package: Package, module: str, *, inside: bool = False) -> None:
+        """A source has other contents. *inside*: what others may know of it is known to be the same."""
         interface = f"interface:{package.label}/{module}"
         self.add(interface)
-        self._interfaces.add(interface)
+        if not inside:
+            self._interfaces.add(interface)
         self.add(f"module:{package.label}/{module}")
         self._relinked.add(package.id)
         for test in _tests_of(package, module):
@@ -92,6 +98,18 @@ def _tests_of(package: Package, module: str) -> tuple[str, ...]:
     return (f"test:{package.label}/src:{module}",)
 
 
+def sources_of(plan: Plan) -> dict[str, tuple[Package, str]]:
+    """The package and the module of each source of the workspace, by path."""
+    found: dict[str, tuple[Package, str]] = {}
+    for package in plan.packages:
+        if package.is_member:
+            found |= {join(package.shown, path): (package, module) for module, path in package.modules.items()}
+            found |= {
+                join(package.shown, path): (package, f"{TESTS}{module}") for module, path in package.tests.items()
+            }
+    return found
+
+
 def stale_nodes(
     plan: Plan,
     difference: Difference,
@@ -106,7 +124,7 @@ def stale_nodes(
     now = {member.manifest_path: member for member in members}
     if set(known) != set(now):
         return None
-    sources: dict[str, tuple[Package, str]] = {}
+    sources = sources_of(plan)
     manifests: dict[str, Package] = {}
     for package in plan.packages:
         if not package.is_member:
@@ -118,23 +136,18 @@ def stale_nodes(
         manifests[path] = package
         if known[path] != (member.modules, member.tests):
             cone.whole(package)
-        for module, path in package.modules.items():
-            sources[join(package.shown, path)] = (package, module)
-        for module, path in package.tests.items():
-            sources[join(package.shown, path)] = (package, f"{TESTS}{module}")
-    targets = {path: name for name, node in plan.nodes.items() for path in node.targets}
     for path in difference.files:
         if path in manifests:
             package = manifests[path]
-            if not _same_shape(before.get(path), package.manifest):
+            if not is_same_shape(before.get(path), package.manifest):
                 cone.whole(package)
             cone.add(f"manifest:{package.label}")
             for node in plan.links.get(package.label, ()):
                 cone.add(node)
         elif path in sources:
             cone.source(*sources[path])
-        elif path in targets:
-            cone.add(targets[path])
+        elif path in plan.targets:
+            cone.add(plan.targets[path])
         elif path.endswith(".dol") and not path.startswith("/"):
             continue  # a source that is gone: its folder has changed, too
         else:
@@ -142,7 +155,7 @@ def stale_nodes(
     return cone.close() | {name for name in facts["unproven"] if name in plan.nodes}
 
 
-def _same_shape(before: Manifest | None, now: Manifest) -> bool:
+def is_same_shape(before: Manifest | None, now: Manifest) -> bool:
     """Whether a manifest says the same to all but its own Spirit."""
     if before is None:
         return False

@@ -8,7 +8,7 @@ from typing import Any
 
 from dolbuild.files import write_atomic
 from dolbuild.packages.lockfile import LOCK_FILE
-from dolbuild.packages.manifest import SYSTEM_FILE, Manifest, Requirement
+from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest, Requirement
 from dolbuild.packages.name import parse_name
 from dolbuild.packages.wanted import parse_wanted
 from dolbuild.rules import snapshot as disk
@@ -20,7 +20,7 @@ from dolbuild.rules.session import Session
 from dolbuild.rules.snapshot import Difference, Snapshot
 from dolbuild.settings import PYPROJECT, SETTINGS_FILE
 from dolbuild.source import Span
-from dolbuild.workspace import STATE_FOLDER, Member, Workspace, join
+from dolbuild.workspace import STATE_FOLDER, Known, Member, Workspace, join
 
 JOURNAL = f"{STATE_FOLDER}/journal"
 
@@ -38,6 +38,7 @@ class Remembered:
         self.path = root / STATE_FOLDER / SNAPSHOT
         self.started = time.time_ns()
         self.snapshot: Snapshot | None = None
+        self._is_same_shape = False
         self.difference = Difference(frozenset(), frozenset(), {})
         try:
             found = disk.decode(self.path.read_bytes())
@@ -54,15 +55,16 @@ class Remembered:
         return self.snapshot is not None and path in self.snapshot.files and path not in self.difference.files
 
     @property
-    def members(self) -> tuple[tuple[Member, ...], dict[str, int]] | None:
-        """The members and the folders that they were found in, with their times, where no folder has changed."""
-        if self.snapshot is None or self.difference.folders:
+    def members(self) -> Known | None:
+        """The members as they were."""
+        if self.snapshot is None:
             return None
         members = tuple(
             Member(path.rpartition("/")[0], modules, tests, "system" if path.endswith(SYSTEM_FILE) else "spirit")
             for path, modules, tests in self.snapshot.facts["members"]
         )
-        return members, {path: time for path, time in self.snapshot.folders.items() if not path.startswith("/")}
+        folders = {path: time for path, time in self.snapshot.folders.items() if not path.startswith("/")}
+        return Known(members, folders, self.difference.folders)
 
     def manifest(self, path: str) -> Manifest | None:
         """A manifest without any problem, whose file has not changed."""
@@ -82,9 +84,28 @@ class Remembered:
         """The nodes that may be stale; None where everything has to be looked at."""
         if self.snapshot is None:
             return None
-        before = {path: found for path in self.difference.files if (found := self._manifest(path)) is not None}
+        found = [(m.manifest_path, m.modules, m.tests) for m in workspace.members]
+        self._is_same_shape = found == self.snapshot.facts["members"]
+        before = {p: manifest for p in self.difference.files if (manifest := self._manifest(p)) is not None}
         stale = stale_nodes(plan, self.difference, self.snapshot.facts, before, workspace.members)
         return None if stale is None else frozenset(stale)
+
+    def tell(self, session: Session) -> None:
+        """Tell a session what else still holds: counts, and the objects of packages that none of its nodes may change."""
+        if self.snapshot is None or session.cone is None:
+            return
+        facts = self.snapshot.facts
+        if self._is_same_shape and not any(map(_is_manifest, self.difference.files)):
+            session.totals = dict(facts["totals"])
+        session.closures = {
+            name: tuple(closure) for name, closure in facts["closures"].items() if session.is_proven(name)
+        }
+        changed = {name.partition(":")[2].rpartition("/")[0] for name in session.cone}
+        session.known_objects = {
+            package.id: facts["objects"][package.id]
+            for package in session.plan.packages
+            if package.label not in changed and package.id in facts["objects"]
+        }
 
     # -- leaving a new one -------------------------------------------------------------------------
 
@@ -112,9 +133,8 @@ class Remembered:
             return
         session.journal.tidy()
         files = dict(self.stats)
-        for node in plan.nodes.values():
-            for path in node.targets:
-                files[path] = disk.stat_of(path)
+        for path in plan.targets:
+            files[path] = disk.stat_of(path)
         files[JOURNAL] = journal = disk.stat_of(JOURNAL)
         if journal[1] != session.journal.size:
             return  # someone else is building here
@@ -132,6 +152,8 @@ class Remembered:
             "manifests": manifests,
             "tested": frozenset(plan.tested),
             "closures": {name: closure for name, closure in closures.items() if name in plan.nodes},
+            "totals": session.totals,
+            "objects": session.known_objects | {id_: one.digest for id_, one in session.objects.items()},
             "unproven": tuple(sorted(name for name in cone if name not in session.verified)),
         }
         kept = old.complete if old is not None and not session.cone else {}
@@ -140,6 +162,10 @@ class Remembered:
             write_atomic(self.path, disk.encode(made))
         except (OSError, ValueError):
             self.path.unlink(missing_ok=True)  # a value that marshal does not know: the next run looks at everything
+
+
+def _is_manifest(path: str) -> bool:
+    return path.endswith((SPIRIT_FILE, SYSTEM_FILE))
 
 
 def _decides_all(path: str) -> bool:

@@ -18,7 +18,7 @@ from dolbuild.cache.action import Result
 from dolbuild.cache.digest import Digest, digest
 from dolbuild.cache.tiered import Cache, Found, Origin
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
-from dolbuild.files import write_atomic
+from dolbuild.files import read_whole, write_atomic
 from dolbuild.rules.events import Cause, Event, Reason, Status
 from dolbuild.rules.jobs import Job, Missing, Objects, Outcome, Ref
 from dolbuild.rules.journal import Entry, Journal
@@ -96,6 +96,10 @@ class Session:
         """A fast hash of each source that was read, by its path in the workspace."""
         self.objects: dict[str, Objects] = {}
         """The objects of each package whose nodes are done, by its id."""
+        self.totals: dict[str, int] = {}
+        """How many nodes were counted for selections, as long as the graph has the same shape."""
+        self.known_objects: dict[str, str] = {}
+        """The digest of the objects of packages that have not changed, by id."""
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] = self.events.append
         self.leave: Callable[[dict[str, int]], None] = lambda _: None
@@ -112,6 +116,8 @@ class Session:
         self._actions: dict[str, Action] = {}
         self._reasons: dict[str, Reason] = {}
         self._stale: set[str] = set()
+        self._settled: set[str] = set()
+        """Nodes and groups that have all their results."""
         self._values = Recent(MAX_DECODED)
         self._linkables = Recent(MAX_LINKABLES)
         self._working = threading.RLock()
@@ -123,12 +129,12 @@ class Session:
 
     def read(self, path: Path, shown: str) -> bytes:
         """The bytes of a source file. Raises DiagnosticError where they cannot be had."""
+        text = str(path)
         try:
-            data = path.read_bytes()
+            data = read_whole(text)
         except OSError as error:
             message = f"this file cannot be read: {error.strerror or error}"
             raise DiagnosticError(in_file(shown, "E0705", message)) from None
-        text = str(path)
         if text.startswith(self._prefix):
             self.contents[text[len(self._prefix) :]] = xxhash.xxh3_64_hexdigest(data)
         return data
@@ -141,6 +147,13 @@ class Session:
             and name in self.plan.nodes
             and self.journal.entries.has(name)
         )
+
+    def count(self, names: Iterable[str]) -> int:
+        """How many nodes are meant by names, with all that they depend on."""
+        key = " ".join(names)
+        if key not in self.totals:
+            self.totals[key] = len(self.plan.reached(key.split()))
+        return self.totals[key]
 
     def ref(self, node: str, artifact: str) -> Ref:
         """An artifact of a node that is done."""
@@ -175,7 +188,7 @@ class Session:
         """Run the node of an artifact that is lost. Raises DiagnosticError."""
         node = self.plan.nodes[ref.node]
         with self._again:
-            self._run(node, self._action(node))
+            self._run(node, self.action(node))
             made = self.results[ref.node].outputs.get(ref.artifact)
             data = None if made is None else self.cache.read_local(made)
         if data is None:
@@ -214,7 +227,8 @@ class Session:
 
     # -- states -----------------------------------------------------------------------------------
 
-    def _action(self, node: Node) -> Action:
+    def action(self, node: Node) -> Action:
+        """The action of a node whose dependencies are done. Raises DiagnosticError."""
         action = self._actions.get(node.name)
         if action is None:
             action = self._actions[node.name] = node.prepare(self)
@@ -234,23 +248,40 @@ class Session:
         self._stale.add(node.name)
         return False
 
+    def stale_roots(self, name: str) -> set[str]:
+        """The stale nodes below a node that depend on no other stale one."""
+        below = [n for n in self.plan.reached([name]) if n != name and not self.is_up_to_date(self.plan.nodes[n])]
+        return {n for n in below if all(map(self.is_up_to_date, map(self.plan.nodes.__getitem__,
+                self.plan.expand(self.plan.nodes[n].dependencies))))}  # fmt: skip
+
     def _stands(self, node: Node) -> bool:
-        for dependency in self.plan.expand(node.dependencies):
-            if dependency not in self.results and not self.is_up_to_date(self.plan.nodes[dependency]):
-                return False
         entry = self.journal.entries.get(node.name)
         if entry is None or set(entry.targets) != set(node.targets):
             return False
+        for dependency in node.dependencies:
+            if dependency not in self._settled and not self._is_settled(dependency):
+                return False
         if node.intact is not None and not node.intact():
             self._reasons[node.name] = Reason(Cause.LOST, entry.key)
             return False
         try:
-            key = self._action(node).record.key
+            key = self.action(node).record.key
         except DiagnosticError:
             return False
         if key != entry.key or not all(map(self._is_intact, entry.targets.items())):
             return False
         self.results[node.name] = entry.result
+        return True
+
+    def _is_settled(self, name: str) -> bool:
+        """Whether a node, or all nodes of a group, are done; a group that is settled need not be walked through again."""
+        if name in self.plan.groups:
+            for one in self.plan.groups[name].nodes:
+                if one not in self._settled and not self._is_settled(one):
+                    return False
+        elif name not in self.results and not self.is_up_to_date(self.plan.nodes[name]):
+            return False
+        self._settled.add(name)
         return True
 
     def _is_intact(self, target: tuple[str, tuple[str, int, int]]) -> bool:
@@ -286,7 +317,7 @@ class Session:
         key, reason = "", None
         asked: tuple[str, ...] = ()
         try:
-            action = self._action(node)
+            action = self.action(node)
             key = action.record.key
             reason = self._reason(node, key)
             found = None if self.always or node.intact is not None else self._lookup(node, action)
@@ -298,7 +329,9 @@ class Session:
                 status = Status.HIT if found.origin is Origin.LOCAL else Status.REMOTE_HIT
                 self.results[node.name] = found.result
                 notes = _diagnostics(found.result)
-            self._finish(node, Entry(key, self.results[node.name], {}, reason.previous, status, self._run_id))
+            before = self.journal.entries.get(node.name)
+            runs = (self._run_id, before.run if before is not None else 0)
+            self._finish(node, Entry(key, self.results[node.name], {}, reason.previous, status, *runs))
         except DiagnosticError as error:
             diagnostics = tuple(d.in_folder(node.shown) for d in error.diagnostics)
             elapsed = time.perf_counter() - started
@@ -378,6 +411,7 @@ class Session:
             self.cache.bring(found for name in self.verified for found in self.results[name].outputs.values())
         with suppress(OSError):
             self.cache.close()
+            self.journal.close()
             self.on_close()
 
 

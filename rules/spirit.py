@@ -43,6 +43,17 @@ def manifest_node(
     return Node(f"manifest:{label}", f"reads and checks {SPIRIT_FILE}", prepare, shown=shown)
 
 
+def spirit_entries(package: Package, output: str) -> list[tuple[str, str, str]]:
+    """What a Spirit is built to: artifact, target and module of its library and of each binary."""
+    manifest = package.manifest
+    entries: list[tuple[str, str, str]] = []
+    if manifest.lib is not None:
+        entries.append((LIBRARY, f"{output}/spirits/{manifest.name}.wasm", _module_of(manifest.lib)))
+    for name, path in manifest.bins:
+        entries.append((f"{name}.wasm", f"{output}/spirits/{manifest.name}.{name}.wasm", _module_of(path)))
+    return entries
+
+
 def spirit_node(
     package: Package,
     packages: Mapping[str, Package],
@@ -53,11 +64,7 @@ def spirit_node(
 ) -> Node:
     """``spirit:<member>``: ``<name>.wasm`` for the library, ``<name>.<binary>.wasm`` for each binary."""
     manifest = package.manifest
-    entries: list[tuple[str, str, str]] = []
-    if manifest.lib is not None:
-        entries.append((LIBRARY, f"{output}/spirits/{manifest.name}.wasm", _module_of(manifest.lib)))
-    for name, path in manifest.bins:
-        entries.append((f"{name}.wasm", f"{output}/spirits/{manifest.name}.{name}.wasm", _module_of(path)))
+    entries = spirit_entries(package, output)
 
     def prepare(session: Session) -> Action:
         objects = objects_of(session, packages)

@@ -95,7 +95,7 @@ class Packer(pickle.Pickler):
         if obj.digest in self.sent:
             return (obj.digest, None)
         self.sent.add(obj.digest)
-        return (obj.digest, obj.modules)
+        return (obj.digest, dict(obj.modules))
 
 
 class _Unpacker(pickle.Unpickler):

@@ -16,8 +16,10 @@ time costs the whole of the time limit."""
 class Breaker:
     """Stands before one remote for one run. Several threads may be waiting when it breaks; none begins to wait after that."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, then: "Breaker | None" = None) -> None:
         self.label = label
+        self.then = then
+        """What is broken as well when this is."""
         self.broken = False
         self.faults = 0
         self.reason = ""
@@ -46,6 +48,8 @@ class Breaker:
                 self.reason = reason
             if at_once or self._row >= ERRORS:
                 self.broken = True
+                if self.then is not None:
+                    self.then.broken = True
 
     def story(self) -> str:
         """One line on what went wrong; empty where nothing did."""

@@ -87,6 +87,7 @@ class ReapiBackend:
             self._channel = grpc.insecure_channel(target, options=options)
         self._lock = threading.Lock()
         self._known: _Capabilities | None = None
+        self._silent: RemoteError | None = None
         self._uploaded: set[str] = set()
 
     # -- calls -------------------------------------------------------------------------------------
@@ -117,13 +118,24 @@ class ReapiBackend:
     def capabilities(self) -> "_Capabilities":
         """What the server can do; it is asked once. Raises RemoteError."""
         with self._lock:
+            if self._silent is not None:
+                raise self._silent
             if self._known is None:
-                found = self._call("Capabilities/GetCapabilities", message((1, self.instance)))
+                found = self._ask_capabilities()
                 try:
                     self._known = _capabilities(found)
                 except ValueError:
                     raise RemoteError("it answers what is no message") from None
             return self._known
+
+    def _ask_capabilities(self) -> Message | None:
+        """All threads wait for this answer; where there is none, they must not wait for it one after the other."""
+        try:
+            return self._call("Capabilities/GetCapabilities", message((1, self.instance)))
+        except RemoteError as error:
+            if error.late or error.refused:
+                self._silent = error
+            raise
 
     # -- results -----------------------------------------------------------------------------------
 

@@ -30,6 +30,11 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
                                 show the syntax tree
   dolbuild explain CODE         what a diagnostic means, with an example
   dolbuild wat FILE.wasm        show a WebAssembly module as text
+  dolbuild why NODE             why it was done the last time, and whether it is stale
+  dolbuild compare KEY KEY      in what two actions differ
+  dolbuild affected --since REV what the changes since a revision of git reach
+  dolbuild cache stats | gc | verify | clear
+                                the store of results on this machine
   dolbuild list | info TASK | clean | forget
                                 doit's commands for this workspace
   dolbuild help [COMMAND|TASK]  doit's help
@@ -39,7 +44,12 @@ Options of build, check and test:
   --json                        events and diagnostics as JSON, one value a line
   --locked                      fail if dol.lock would have to change (for CI)
   --offline                     ask no network
-  -n N                          N tasks at a time
+  --no-remote                   use no remote cache
+  --download=final|all|none     what to fetch of results in the remote cache
+  --affected=REV                only what the changes since a revision of git reach
+  --events=FILE                 a line of JSON for each node: outcome, reason, seconds
+  --profile=FILE                a trace for Chrome or Perfetto
+  -n N                          N processes at a time (as many as there are cores)
   -a                            run everything, whatever is known already
 
 Exit status: 0 success, 1 something failed, 2 wrong usage; `exec` gives that of the program.
@@ -50,6 +60,30 @@ def _exec(arguments: list[str]) -> int:
     from dolbuild.commands.exec import run
 
     return run(arguments)
+
+
+def _affected(arguments: list[str]) -> int:
+    from dolbuild.commands.affected import run
+
+    return run(arguments)
+
+
+def _cache(arguments: list[str]) -> int:
+    from dolbuild.commands.cache import run
+
+    return run(arguments)
+
+
+def _why(arguments: list[str]) -> int:
+    from dolbuild.commands.why import why
+
+    return why(arguments)
+
+
+def _compare(arguments: list[str]) -> int:
+    from dolbuild.commands.why import compare_keys
+
+    return compare_keys(arguments)
 
 
 def _wat(arguments: list[str]) -> int:
@@ -120,6 +154,9 @@ def _yank(arguments: list[str]) -> int:
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "add": _add,
+    "affected": _affected,
+    "cache": _cache,
+    "compare": _compare,
     "exec": _exec,
     "explain": _explain,
     "fmt": _fmt,
@@ -130,6 +167,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "update": _update,
     "vendor": _vendor,
     "wat": _wat,
+    "why": _why,
     "yank": _yank,
 }
 """Commands that are no task of doit."""

@@ -46,6 +46,7 @@ class Package:
 
     @property
     def resolvable(self) -> Resolvable:
+        """What paths in its modules can lead to; made anew at each call."""
         names = frozenset((*self.modules, *(f"tests:{name}" for name in self.tests)))
         return Resolvable(self.id, names, self.requires)
 

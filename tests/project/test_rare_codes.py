@@ -14,8 +14,8 @@ from dolbuild.cache.tiered import Cache
 from dolbuild.codegen.link import Root
 from dolbuild.diagnostics import DiagnosticError, render
 from dolbuild.rules.build import open_session
-from dolbuild.rules.journal import Journal
 from dolbuild.rules.jobs import ExtractInterface, Linking
+from dolbuild.rules.journal import Journal
 from dolbuild.rules.linking import Link
 from dolbuild.rules.pool import Pool
 from dolbuild.rules.session import Session
