@@ -61,7 +61,7 @@ class NodeAction(BaseAction):  # type: ignore[misc]
 
     def execute(self, out: Any = None, err: Any = None) -> TaskFailed | TaskError | None:
         try:
-            deeply(lambda: self.session.execute(self.node))
+            self.session.execute(self.node)
         except Failed as failed:
             text = "\n".join(render(diagnostic) for diagnostic in failed.diagnostics)
             return TaskFailed(text)

@@ -10,7 +10,6 @@ from dolbuild.analysis.resolution import Package as Resolvable
 from dolbuild.analysis.resolution import Target, module_id
 from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
-from dolbuild.deep import deeply
 from dolbuild.diagnostics import DiagnosticError
 from dolbuild.packages.package import Package
 from dolbuild.rules.jobs import CompileModule, ExtractInterface, Outcome
@@ -81,7 +80,7 @@ def module_node(
             resolvable,
             lambda other: _interface(session, packages, other),
         )
-        deeply(lambda: closure.of_module(id_, session.value(own, "uses", json.loads)))
+        closure.of_module(id_, session.value(own, "uses", json.loads))
         inputs = {"source": digest(data)}
         closed = [_interface_node_of(packages, other) for other in sorted(closure.modules)]
         session.closures[module_name(package, module)] = (own, *closed)

@@ -17,6 +17,7 @@ import xxhash
 from dolbuild.cache.action import Result
 from dolbuild.cache.digest import Digest, digest
 from dolbuild.cache.tiered import Cache, Found, Origin
+from dolbuild.deep import deeply
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
 from dolbuild.files import read_whole, write_atomic
 from dolbuild.rules.events import Cause, Event, Reason, Status
@@ -210,7 +211,7 @@ class Session:
                     self._bring(missing.ref)
                     brought.add(missing.ref.digest)
         with self._working:
-            return job.run(_Here(self))
+            return deeply(lambda: job.run(_Here(self)))
 
     def _bring(self, ref: Ref) -> None:
         """Get an artifact into the local store, and with it the same of the other modules of its package, which are likely to be

@@ -12,6 +12,9 @@ ERRORS = 3
 """Faults in a row after which a remote is not asked again in this run. One that is silent is not asked again at all, since each
 time costs the whole of the time limit."""
 
+MANY = 10
+"""Faults with answers between them after which it is not asked again either."""
+
 
 class Breaker:
     """Stands before one remote for one run. Several threads may be waiting when it breaks; none begins to wait after that."""
@@ -46,7 +49,7 @@ class Breaker:
             self._row += 1
             if not self.reason:
                 self.reason = reason
-            if at_once or self._row >= ERRORS:
+            if at_once or self._row >= ERRORS or self.faults >= MANY:
                 self.broken = True
                 if self.then is not None:
                     self.then.broken = True

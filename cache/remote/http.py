@@ -4,14 +4,15 @@
 (https://bazel.build/remote/caching#http-caching).
 """
 
+import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dolbuild.bounded import in_time
 from dolbuild.cache.digest import Digest
 from dolbuild.cache.remote.backend import MAX_BLOB, MAX_RESULT, RemoteError
 
@@ -38,6 +39,8 @@ class HttpBackend:
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
         self._uploaded: set[str] = set()
+        self._deadlines = _Deadlines(timeout)
+        self._traced = {"trace": self._deadlines.trace}
 
     @property
     def client(self) -> "httpx.Client":
@@ -94,13 +97,13 @@ class HttpBackend:
             client.close()
 
     def _get(self, path: str, limit: int) -> bytes | None:
-        return self._in_time(lambda deadline: self._receive(path, limit, deadline))
+        return self._in_time(lambda: self._receive(path, limit))
 
     def _put(self, path: str, data: bytes) -> None:
-        self._in_time(lambda deadline: self._send(path, data))
+        self._in_time(lambda: self._send(path, data))
 
-    def _receive(self, path: str, limit: int, deadline: float) -> bytes | None:
-        with self.client.stream("GET", self.url + path) as answer:
+    def _receive(self, path: str, limit: int) -> bytes | None:
+        with self.client.stream("GET", self.url + path, extensions=self._traced) as answer:
             if answer.status_code in _MISSES:
                 return None
             _check(answer.status_code, (200,))
@@ -110,27 +113,76 @@ class HttpBackend:
                 size += len(part)
                 if size > limit:
                     raise RemoteError("it sends more than there can be")
-                if time.monotonic() > deadline:
-                    raise TimeoutError
                 parts.append(part)
             return b"".join(parts)
 
     def _send(self, path: str, data: bytes) -> None:
-        answer = self.client.put(self.url + path, content=data)
+        answer = self.client.put(self.url + path, content=data, extensions=self._traced)
         _check(answer.status_code, _STORED)
 
-    def _in_time(self, work: Callable[[float], T]) -> T:
+    def _in_time(self, work: Callable[[], T]) -> T:
         import httpx
 
-        deadline = time.monotonic() + self.timeout
+        token = self._deadlines.begin()
         try:
-            return in_time(lambda: work(deadline), deadline)
-        except (TimeoutError, httpx.TimeoutException):
+            return work()
+        except httpx.TimeoutException:
             raise RemoteError(f"it was silent for {self.timeout:g} s", late=True) from None
         except httpx.LocalProtocolError:
             raise RemoteError("what would be sent is no request", refused=True) from None  # its text may hold a token
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            if self._deadlines.passed:
+                raise RemoteError(f"it was silent for {self.timeout:g} s", late=True) from None
             raise RemoteError(f"it cannot be reached: {error or type(error).__name__}") from None
+        finally:
+            self._deadlines.end(token)
+
+
+class _Deadlines:
+    """Ends requests that take too long as a whole: a server may send a byte now and then for ever, in heads too, and no time limit on a
+    single read sees that. One thread watches over all of them; when the time of one is up, all connections are shut down."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self.passed = False
+        self._sockets: list[Any] = []
+        self._ends: dict[int, float] = {}
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def begin(self) -> int:
+        """A request begins; gives what ends it."""
+        token = next(self._numbers)
+        self._ends[token] = time.monotonic() + self.timeout
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
+                    self._thread.start()
+        return token
+
+    def end(self, token: int) -> None:
+        """A request has ended."""
+        self._ends.pop(token, None)
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Hears of new connections (the ``trace`` extension of httpx)."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._sockets.append(info["return_value"].get_extra_info("socket"))
+
+    def _watch(self) -> None:
+        while not self.passed:
+            now = time.monotonic()
+            first = min(list(self._ends.values()), default=now + self.timeout)
+            if first <= now:
+                self.passed = True
+                for one in self._sockets:
+                    try:
+                        one.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        pass  # it is closed already
+            time.sleep(max(0.0, first - now) + 0.05)
 
 
 def _check(status: int, wanted: Sequence[int]) -> None:

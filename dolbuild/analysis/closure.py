@@ -24,6 +24,8 @@ class Closure:
         self.modules: set[str] = set()
         self.resolutions: dict[str, dict[str, Target | Unresolved]] = {}
         self._seen: set[tuple[str, tuple[str, ...], str | None]] = set()
+        self._waiting: list[tuple[str, tuple[str, ...], str | None]] = []
+        """Names that have not been followed yet: re-exports may lead on as far as they like."""
 
     def of_module(self, module: str, uses: list[list[Any]]) -> None:
         """Start from a module's own imports."""
@@ -33,6 +35,8 @@ class Closure:
                 for name in names if names is not None else (None,):
                     rest = target.rest if name is None else (*target.rest, name)
                     self._visit(target.module, rest)
+        while self._waiting:
+            self._follow_name(*self._waiting.pop())
 
     def _resolve(self, module: str, path: str) -> Target | Unresolved:
         known = self.resolutions.setdefault(module, {})
@@ -53,9 +57,11 @@ class Closure:
         self._name(module, tuple(inner), path[0] if path else None)
 
     def _name(self, module: str, inner: tuple[str, ...], name: str | None) -> None:
-        if (module, inner, name) in self._seen:
-            return
-        self._seen.add((module, inner, name))
+        if (module, inner, name) not in self._seen:
+            self._seen.add((module, inner, name))
+            self._waiting.append((module, inner, name))
+
+    def _follow_name(self, module: str, inner: tuple[str, ...], name: str | None) -> None:
         root = self.interface(module)
         scope = root
         for part in inner:
