@@ -1,7 +1,16 @@
 """What runs again after what change: the laws of ``docs/architecture.md``, by counting actions."""
 
+import shutil
+from pathlib import Path
+
+import pytest
+
+import dolbuild
+from dolbuild.rules.build import open_session
 from tests.conftest import MakeWorkspace
 from tests.support.workspaces import Workspace, spirit
+
+PACKAGE = Path(dolbuild.__file__).resolve().parent
 
 BASE = {
     "base/Spirit.dol": spirit("base"),
@@ -219,3 +228,50 @@ def test_release_wraps_and_has_keys_of_its_own(make_workspace: MakeWorkspace) ->
     released = workspace.build("--release")
     assert "module:base/numbers" in released.ran()
     assert workspace.build().ran() == set()
+
+
+def test_another_compiler_means_other_keys(make_workspace: MakeWorkspace, tmp_path: Path) -> None:
+    workspace = built(make_workspace)
+    shutil.copytree(PACKAGE, tmp_path / "tool" / "dolbuild", ignore=shutil.ignore_patterns("__pycache__"))
+    workspace.variables["PYTHONPATH"] = str(tmp_path / "tool")
+    same = workspace.build()
+    assert same.ran() == set(), "the same tool in another place has the same keys"
+    encoder = tmp_path / "tool" / "dolbuild" / "codegen" / "encode.py"
+    encoder.write_text(encoder.read_text() + "# another encoder\n")
+    other = workspace.build()
+    assert other.status == 0
+    assert other.counts["ran"] == len(other.statuses)
+    del workspace.variables["PYTHONPATH"]
+    assert workspace.build().ran() == set(), "what the first one made is still in the store"
+
+
+def test_an_input_that_changes_while_its_action_runs(
+    make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The action works on the bytes that its key names, and the change is seen by the next build."""
+    workspace = make_workspace(BASE)
+    monkeypatch.chdir(workspace.root)
+    session = open_session(workspace.root, home=workspace.home)
+    node = session.plan.nodes["interface:base/numbers"]
+    key = session.action(node).record.key
+    path = workspace.root / "base/src/numbers.dol"
+    path.write_text("pub fun changed() -> Int64 { return 7 }\n")
+    session.execute(node)
+    found = session.cache.lookup(session.action(node).record)
+    assert found is not None and session.action(node).record.key == key
+    doli = session.cache.read(found.result.outputs["doli"])
+    assert doli is not None and b"two" in doli and b"changed" not in doli
+    session.close()
+    later = open_session(workspace.root, home=workspace.home)
+    assert not later.is_up_to_date(later.plan.nodes["interface:base/numbers"])
+    assert later.action(later.plan.nodes["interface:base/numbers"]).record.key != key
+    later.close()
+
+
+def test_what_fails_uploads_nothing_and_is_kept_nowhere(make_workspace: MakeWorkspace) -> None:
+    workspace = make_workspace({**BASE, "user/src/alone.dol": 'pub fun five() -> Int64 { return "five" }\n'})
+    broken = workspace.build()
+    assert broken.statuses["module:user/alone"] == "failed"
+    journal = (workspace.root / ".dolbuild/journal").read_text()
+    assert '"module:user/alone"' not in journal and '"spirit:user"' not in journal
+    assert '"module:base/numbers"' in journal

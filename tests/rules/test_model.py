@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.caches import webdav
 from tests.support.workspaces import SETTINGS, Ran, Workspace, spirit
 
 SPIRITS = ("one", "two", "three")
@@ -54,12 +55,13 @@ class Editor:
         if text is None:
             path.unlink()
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
     def step(self) -> str:
         changes: list[Callable[[], None]] = [
             self.body, self.body, self.signature, self.comment, self.add, self.remove, self.rename, self.version, self.require,
-            self.touch, self.revert, self.break_target, self.syntax, self.settings,
+            self.touch, self.revert, self.break_target, self.syntax, self.settings, self.new_member, self.remove_member, self.move,
         ]  # fmt: skip
         change = self.random.choice(changes)
         self.number += 1
@@ -98,6 +100,24 @@ class Editor:
     def require(self) -> None:
         path = self.root / self.random.choice(SPIRITS[1:]) / "Spirit.dol"
         self.write(path, path.read_text().replace('    requires @acme/one: "^1.0"\n', ""))
+
+    def new_member(self) -> None:
+        name = f"new{self.number}"
+        self.write(self.root / name / "Spirit.dol", spirit(name, self.random.choice(SPIRITS)))
+        self.write(self.root / name / "src" / "lib.dol", module(self.number))
+
+    def remove_member(self) -> None:
+        for path in sorted(self.root.glob("new*/Spirit.dol"))[:1]:
+            self.write(path, None)
+
+    def move(self) -> None:
+        """A module goes to another Spirit."""
+        path = self.source()
+        other = self.root / self.random.choice(SPIRITS) / "src" / path.name
+        if path.name != "lib.dol" and not other.exists():
+            text = path.read_text()
+            self.write(path, None)
+            self.write(other, text)
 
     def touch(self) -> None:
         os.utime(self.source())
@@ -160,3 +180,30 @@ def test_any_sequence_of_edits(tmp_path: Path, seed: int) -> None:
             again = work.build(*profile)
             assert again.counts["ran"] == again.counts["hit"] == 0, (history, again.statuses)
         shutil.rmtree(clean.root)
+
+
+@pytest.mark.parametrize("seed", [100, 101])
+def test_any_sequence_of_edits_through_a_remote(tmp_path: Path, seed: int) -> None:
+    """Whoever has nothing but the remote gets what whoever edits has, and makes nothing itself."""
+    (tmp_path / "server").mkdir()
+    with webdav(tmp_path / "server") as cache:
+        writing = {"DOL_REMOTE": cache.url, "DOL_REMOTE_UPLOAD": "true"}
+        work = Workspace(tmp_path / "work", tmp_path / "home", writing)
+        work.root.mkdir()
+        start(work)
+        assert work.build().status == 0
+        editor = Editor(work, seed)
+        history: list[str] = []
+        for number in range(STEPS // 2):
+            history.append(editor.step())
+            incremental = work.build()
+            reader = Workspace(tmp_path / "reader", tmp_path / f"reader-home-{number}", {"DOL_REMOTE": cache.url})
+            shutil.copytree(work.root, reader.root, ignore=shutil.ignore_patterns("target", ".dolbuild"))
+            read = reader.build()
+            assert read.status == incremental.status, (history, incremental, read)
+            assert read.counts["ran"] == 0, (history, read.ran())
+            assert errors(read) == errors(incremental), history
+            if read.status == 0:
+                mine, theirs = targets(work.root), targets(reader.root)
+                assert {name: mine[name] for name in theirs} == theirs, history
+            shutil.rmtree(reader.root)
