@@ -142,16 +142,18 @@ class Linking:
         inputs |= {ref.node: ref.digest.hash for ref in self.tests.values()}
         return Record("reach", LINK_VERSION, tool_digest(), dict(self.described), inputs)
 
-    def linkable(self, inputs: Inputs) -> compiler.Linkable:
+    def linkable(self, inputs: Inputs) -> "Linked":
         """What is linked. Raises Missing, CannotLink, MissingSymbol."""
         table = SymbolTable(self, inputs)
         face = table.object(*self.entry)
         if self.manifest is None:
-            return compiler.prepare_tests(face, table.find, __version__, self.options)
+            tests = compiler.prepare_tests(face, table.find, __version__, self.options)
+            return Linked(tests, table.nodes())
         interfaces = None
         if self.interfaces is not None:
             interfaces = {module: inputs.value(ref, json.loads) for module, ref in self.interfaces.items()}
-        return compiler.prepare_spirit(face, table.find, __version__, self.manifest, self.options, interfaces)
+        found = compiler.prepare_spirit(face, table.find, __version__, self.manifest, self.options, interfaces)
+        return Linked(found, table.nodes())
 
     def record(self, linkable: compiler.Linkable) -> Record:
         """What the module is made from: the digests of the symbols that it reaches, and no others."""
@@ -162,6 +164,14 @@ class Linking:
             "version": __version__,
         }
         return Record("link", LINK_VERSION, tool_digest(), described, dict(linkable.record))
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What a link consists of, and the nodes of the objects that were opened to find it."""
+
+    linkable: compiler.Linkable
+    opened: tuple[str, ...]
 
 
 class SymbolTable:
@@ -189,6 +199,10 @@ class SymbolTable:
             self.data.update({name: symbol for name, symbol in found.symbols.items() if symbol.kind == "data"})
         return found
 
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes of the objects that were opened."""
+        return tuple(sorted(ref.node for place in self.opened if (ref := self._ref(*place)) is not None))
+
     def find(self, name: str) -> Symbol | None:
         """A symbol by name, or None. Literals have no module; whoever refers to one has brought it."""
         if name in self.data:
@@ -207,7 +221,7 @@ class SymbolTable:
 
 
 CANNOT_LINK, MISSING_SYMBOL = "cannot-link", "missing-symbol"
-KEY, SYMBOL, WASM = "key", "symbol", "wasm"
+KEY, OPENED, WASM = "key", "opened", "wasm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +232,13 @@ class Reach:
     shallow: str
 
     def run(self, inputs: Inputs) -> Outcome:
-        """Gives the key as artifact ``key``; where the link cannot be made, ``cannot-link`` or ``missing-symbol``."""
-        linkable = _linkable(self, inputs)
-        if isinstance(linkable, Outcome):
-            return linkable
-        return Outcome({KEY: self.linking.record(linkable).key.encode()})
+        """Gives the key as artifact ``key`` and the nodes of the objects that were opened as ``opened``; where the link cannot be made,
+        ``cannot-link`` or ``missing-symbol``."""
+        linked = _linked(self, inputs)
+        if isinstance(linked, Outcome):
+            return linked
+        key = self.linking.record(linked.linkable).key
+        return Outcome({KEY: key.encode(), OPENED: json.dumps(linked.opened).encode()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +250,13 @@ class Finish:
 
     def run(self, inputs: Inputs) -> Outcome:
         """Gives the module as artifact ``wasm``."""
-        linkable = _linkable(self, inputs)
-        if isinstance(linkable, Outcome):
-            return linkable
-        return Outcome({WASM: compiler.finish(linkable)})
+        linked = _linked(self, inputs)
+        if isinstance(linked, Outcome):
+            return linked
+        return Outcome({WASM: compiler.finish(linked.linkable)})
 
 
-def _linkable(job: Reach | Finish, inputs: Inputs) -> compiler.Linkable | Outcome:
+def _linked(job: Reach | Finish, inputs: Inputs) -> Linked | Outcome:
     linking = job.linking
     try:
         if linking.main is not None:
@@ -249,7 +265,7 @@ def _linkable(job: Reach | Finish, inputs: Inputs) -> compiler.Linkable | Outcom
             if problem is not None:
                 hint = "write `pub fun main(args: List<String>) -> Int32 { ... }`"
                 return Outcome(diagnostics=(in_file(linking.main, "E0806", problem, hint),), failed=True)
-        found: compiler.Linkable = inputs.kept(job.shallow, lambda: linking.linkable(inputs))
+        found: Linked = inputs.kept(job.shallow, lambda: linking.linkable(inputs))
         return found
     except compiler.MissingSymbol as error:
         return Outcome({MISSING_SYMBOL: json.dumps([error.name, error.wanted_by]).encode()}, failed=True)

@@ -15,6 +15,7 @@ from dolbuild.rules.jobs import (
     KEY,
     LINK_VERSION,
     MISSING_SYMBOL,
+    OPENED,
     WASM,
     Finish,
     Linking,
@@ -25,7 +26,7 @@ from dolbuild.rules.jobs import (
 )
 from dolbuild.rules.lazily import Lazily
 from dolbuild.rules.module import interface_name, module_name
-from dolbuild.rules.session import Session
+from dolbuild.rules.session import Session, Trace
 from dolbuild.source import Place
 
 __all__ = ["LINK_VERSION", "Link", "objects_of"]
@@ -38,31 +39,51 @@ class Link:
     cache under the digests of all objects that could take part: where none of them changed, nothing has to be looked at.
     """
 
-    def __init__(self, session: Session, packages: Mapping[str, Package], linking: Linking) -> None:
+    def __init__(self, session: Session, packages: Mapping[str, Package], linking: Linking, name: str) -> None:
         self.session = session
         self.packages = packages
         self.linking = linking
+        self.name = name
         self.shallow = linking.shallow()
 
     @property
     def key(self) -> str:
         """Raises DiagnosticError where the link cannot be made."""
+        trace = self.session.traces.get(self.name)
+        if trace is not None and self._holds(trace):
+            return trace.key
         known = self.session.cache.lookup(self.shallow)
         if known is not None and isinstance(known.result.notes, str):
             return known.result.notes
-        key = self._run(Reach(self.linking, self.shallow.key), KEY).decode()
+        outputs = self._run(Reach(self.linking, self.shallow.key))
+        key = outputs[KEY].decode()
+        opened = tuple((node, self.session.ref(node, "dolo").digest.hash) for node in json.loads(outputs[OPENED]))
+        self.session.traces[self.name] = Trace(key, self._described(), opened)
         self.session.cache.remember(self.shallow, key)
         return key
 
+    def _described(self) -> str:
+        """What the link is made from beside objects."""
+        interfaces = {name: ref.digest.hash for name, ref in (self.linking.interfaces or {}).items()}
+        return digest(canonical([dict(self.linking.described), interfaces]))
+
+    def _holds(self, trace: Trace) -> bool:
+        """Whether no object has changed that was opened to find the symbols, so that they are the same."""
+        session = self.session
+        return trace.described == self._described() and all(
+            session.is_proven(node) or (node in session.results and session.ref(node, "dolo").digest.hash == found)
+            for node, found in trace.opened
+        )
+
     def wasm(self) -> bytes:
         """The module. Raises DiagnosticError."""
-        return self._run(Finish(self.linking, self.shallow.key), WASM)
+        return self._run(Finish(self.linking, self.shallow.key))[WASM]
 
-    def _run(self, job: Reach | Finish, artifact: str) -> bytes:
+    def _run(self, job: Reach | Finish) -> Mapping[str, bytes]:
         outcome = self.session.run_job(job, hint=self.shallow.key)
         if outcome.failed:
             raise DiagnosticError(*self._explain(outcome))
-        return outcome.outputs[artifact]
+        return outcome.outputs
 
     def _explain(self, outcome: Outcome) -> tuple[Diagnostic, ...]:
         if MISSING_SYMBOL in outcome.outputs:

@@ -36,9 +36,10 @@ def arrange(session: Session, nodes: int, wanted: int) -> Parallel:
         parallel.pool = pool = Pool(session.cache.store.base, size)
         parallel.threads = size + 2
         session.run_elsewhere = pool.run
-    if nodes >= WORTH_THREADS:
+    if nodes >= WORTH_THREADS:  # below that, one thread is as fast
         if remote:
             parallel.threads = max(parallel.threads, WAITING)
         elif wanted > 1:
             parallel.threads = max(parallel.threads, wanted)
+    session.deferred = parallel.threads > 0
     return parallel

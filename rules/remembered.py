@@ -16,7 +16,7 @@ from dolbuild.rules.node import Plan
 from dolbuild.rules.pruning import stale_nodes
 from dolbuild.rules.quick import SNAPSHOT
 from dolbuild.rules.reading import Reading
-from dolbuild.rules.session import Session
+from dolbuild.rules.session import Session, Trace
 from dolbuild.rules.snapshot import Difference, Snapshot
 from dolbuild.settings import PYPROJECT, SETTINGS_FILE
 from dolbuild.source import Span
@@ -97,6 +97,7 @@ class Remembered:
         facts = self.snapshot.facts
         if self._is_same_shape and not any(map(_is_manifest, self.difference.files)):
             session.totals = dict(facts["totals"])
+            session.traces = {name: Trace(*trace) for name, trace in facts["traces"].items()}
         session.closures = {
             name: tuple(closure) for name, closure in facts["closures"].items() if session.is_proven(name)
         }
@@ -153,6 +154,7 @@ class Remembered:
             "tested": frozenset(plan.tested),
             "closures": {name: closure for name, closure in closures.items() if name in plan.nodes},
             "totals": session.totals,
+            "traces": {n: tuple(trace) for n, trace in session.traces.items() if n.partition(" ")[0] in plan.nodes},
             "objects": session.known_objects | {id_: one.digest for id_, one in session.objects.items()},
             "unproven": tuple(sorted(name for name in cone if name not in session.verified)),
         }

@@ -55,6 +55,8 @@ class Report:
 
     def event(self, event: Event) -> None:
         self.counts[event.status] += 1
+        if event.status is Status.UP_TO_DATE:
+            return
         self.events.append(event)
         if self.log is not None:
             self.log.add(event)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -35,6 +35,15 @@ class Failed(Exception):
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         super().__init__(f"{len(diagnostics)} diagnostics")
         self.diagnostics = diagnostics
+
+
+class Trace(NamedTuple):
+    """What it took to find the symbols of a link: its key, what it was made from beside objects, and the nodes of the objects that were
+    opened, with the digests of these."""
+
+    key: str
+    described: str
+    opened: tuple[tuple[str, str], ...]
 
 
 class _Results(dict[str, Result]):
@@ -99,6 +108,8 @@ class Session:
         """The objects of each package whose nodes are done, by its id."""
         self.totals: dict[str, int] = {}
         """How many nodes were counted for selections, as long as the graph has the same shape."""
+        self.traces: dict[str, Trace] = {}
+        """What is known of links, by name, as long as the graph has the same shape."""
         self.known_objects: dict[str, str] = {}
         """The digest of the objects of packages that have not changed, by id."""
         self.events: list[Event] = []
@@ -106,6 +117,8 @@ class Session:
         self.leave: Callable[[dict[str, int]], None] = lambda _: None
         """To be called when the run has ended, with the selections that are wholly up to date and how many nodes they have."""
         self.always = False
+        self.deferred = False
+        """Whether the question if a node is up to date is answered when it is executed, by many threads, instead of before, by one."""
         self.download = FINAL
         self.run_elsewhere: Callable[[Job, str], Outcome] | None = None
         """Runs jobs in other processes, if there are any; its second argument says which jobs belong together. Raises Missing."""
@@ -241,7 +254,7 @@ class Session:
             return True
         if node.name in self.results:
             return node.name not in self._stale
-        if node.name in self._stale:
+        if node.name in self._stale or self.deferred:
             return False
         if self._stands(node):
             self.verified.add(node.name)
@@ -317,6 +330,11 @@ class Session:
         lane = threading.get_ident()
         key, reason = "", None
         asked: tuple[str, ...] = ()
+        if self.deferred and not self.always and self._stands(node):
+            self.verified.add(node.name)
+            event = Event(node.name, Status.UP_TO_DATE)
+            self._tell(event)
+            return event
         try:
             action = self.action(node)
             key = action.record.key

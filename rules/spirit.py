@@ -82,7 +82,7 @@ def spirit_node(
                 _interfaces(session, package) if library else None,
                 None if library else package.modules[module],
             )
-            links[artifact] = Link(session, packages, linking)
+            links[artifact] = Link(session, packages, linking, f"spirit:{package.label} {artifact}")
         inputs = {artifact: link.key for artifact, link in links.items()}
         record = Record("spirit", LINK_VERSION, tool_digest(), {"name": manifest.name}, inputs)
 

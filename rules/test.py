@@ -42,7 +42,8 @@ def _link(
     profile: str,
     options: compiler.Options,
 ) -> Link:
-    return Link(session, packages, linking_of_tests(session, package, module, packages, profile, options))
+    linking = linking_of_tests(session, package, module, packages, profile, options)
+    return Link(session, packages, linking, test_name(package, module))
 
 
 def test_node(
