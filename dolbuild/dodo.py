@@ -7,6 +7,7 @@ The second line makes ``doit`` alone build the Spirits; the workspace's own task
 ``task_dep``, and our targets in their ``file_dep``.
 """
 
+import atexit
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,4 +24,5 @@ def task_dolbuild() -> Iterator[dict[str, Any]]:
     root = find_root(Path.cwd())
     if root is not None:
         session = open_session(root)
+        atexit.register(session.close)  # doit has no place where a loader is told that the run is over
         yield from task_dictionaries(session)

@@ -336,7 +336,8 @@ class _WorkspaceCommand:
             close_output()
             return 1
         except OSError as error:
-            sys.stderr.write(f"error: {error.strerror or error}\n")
+            where = f"{error.filename}: " if error.filename else ""
+            sys.stderr.write(f"error: {where}{error.strerror or error}\n")
             return 1
         except getopt.GetoptError as error:
             sys.stderr.write(f"error: {error.msg}\n")

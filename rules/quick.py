@@ -15,7 +15,7 @@ FORMAT = 1
 STATE_FOLDER, SNAPSHOT = ".dolbuild", "snapshot"
 MAGIC = b"dolbuild-snapshot %d %d.%d\n" % (FORMAT, *sys.version_info[:2])
 UNKNOWN = (-1, -1, -1)
-_OPTIONS = ("--release", "--locked", "--offline")
+_OPTIONS = ("--release", "--locked", "--offline", "--no-remote")
 _DEFAULT = "build"
 
 

@@ -33,17 +33,26 @@ def manifest(number: int, requires: list[int]) -> str:
     return f'spirit S{number} {{\n    has name: "{name}"\n    has version: "1.0.0"\n    has lib: "src/lib.dol"\n{lines}}}\n'
 
 
+def modules_used(module: int) -> list[int]:
+    """The modules of its own Spirit that ``m<module>`` uses."""
+    return [other for other in {module - 1, module - 3} if other >= 0]
+
+
+def face_used(module: int, requires: list[int]) -> int | None:
+    """The Spirit whose face ``m<module>`` uses, if it uses one."""
+    return requires[module % len(requires)] if requires and module % 3 == 0 else None
+
+
 def module_text(number: int, module: int, requires: list[int]) -> str:
     """The source of module ``m<module>``."""
     uses, calls = [], ["x + STEP"]
-    for other in {module - 1, module - 3}:
-        if other >= 0:
-            uses.append(f"use m{other}.{{ step{other} }}")
-            calls.append(f"step{other}(x)")
-    if requires and module % 3 == 0:
-        other = requires[module % len(requires)]
-        uses.append(f"use @bench/{spirit_name(other)}.{{ face as face{other} }}")
-        calls.append(f"face{other}(x)")
+    for other in modules_used(module):
+        uses.append(f"use m{other}.{{ step{other} }}")
+        calls.append(f"step{other}(x)")
+    face = face_used(module, requires)
+    if face is not None:
+        uses.append(f"use @bench/{spirit_name(face)}.{{ face as face{face} }}")
+        calls.append(f"face{face}(x)")
     lines = [
         *sorted(uses),
         "",

@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECTIONS = 32
+RATE = 1e6
+"""Bytes in a second that a large blob is given time for, on top of the time limit."""
+
 _MISSES = (204, 404)
 _STORED = (200, 201, 202, 204)
 _REFUSALS = (401, 403, 405, 407, 501)
 
 
 class HttpBackend:
-    """A cache behind an address, with *headers* sent with each request. *timeout* bounds each request as a whole (seconds)."""
+    """A cache behind an address, with *headers* sent with each request. *timeout* bounds each request as a whole (seconds; large blobs
+    get more)."""
 
     batch = 1
 
@@ -97,10 +101,10 @@ class HttpBackend:
             client.close()
 
     def _get(self, path: str, limit: int) -> bytes | None:
-        return self._in_time(lambda: self._receive(path, limit))
+        return self._in_time(limit if path.startswith("/cas/") else 0, lambda: self._receive(path, limit))
 
     def _put(self, path: str, data: bytes) -> None:
-        self._in_time(lambda: self._send(path, data))
+        self._in_time(len(data), lambda: self._send(path, data))
 
     def _receive(self, path: str, limit: int) -> bytes | None:
         with self.client.stream("GET", self.url + path, extensions=self._traced) as answer:
@@ -120,10 +124,11 @@ class HttpBackend:
         answer = self.client.put(self.url + path, content=data, extensions=self._traced)
         _check(answer.status_code, _STORED)
 
-    def _in_time(self, work: Callable[[], T]) -> T:
+    def _in_time(self, size: int, work: Callable[[], T]) -> T:
+        """Do a request that moves *size* bytes."""
         import httpx
 
-        token = self._deadlines.begin()
+        token = self._deadlines.begin(size / RATE)
         try:
             return work()
         except httpx.TimeoutException:
@@ -151,10 +156,10 @@ class _Deadlines:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def begin(self) -> int:
-        """A request begins; gives what ends it."""
+    def begin(self, more: float) -> int:
+        """A request begins, which may take *more* seconds than the time limit; gives what ends it."""
         token = next(self._numbers)
-        self._ends[token] = time.monotonic() + self.timeout
+        self._ends[token] = time.monotonic() + self.timeout + more
         if self._thread is None:
             with self._lock:
                 if self._thread is None:

@@ -97,6 +97,7 @@ def _build(session: Session, node: Node) -> bool:
         bring_up(session, node, set())
     except Failed:
         pass
+    session.close()
     session.leave({})
     if report.failed:
         for diagnostic in report.diagnostics:

@@ -170,6 +170,7 @@ def _is_green(opened: Opened, name: str) -> bool:
             bring_up(session, session.plan.nodes[node], seen)
         except Failed:
             continue
+    session.close()
     if report.failed:
         show(d for d in report.diagnostics if d.code.startswith("E"))
         sys.stderr.write(f"error: {name} is not published: it does not build, or its tests fail\n")

@@ -90,6 +90,12 @@ class DolFile(pytest.File):
         raise LookupError(f"no Spirit of the workspace has the test file {self.path}")
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the builds: uploads, and what says that they use the store."""
+    for session in config.stash.get(_SESSIONS, {}).values():
+        session.close()
+
+
 _SESSIONS: pytest.StashKey[dict[Path, Any]] = pytest.StashKey()
 
 
