@@ -12,6 +12,7 @@ failure or changed by hand is a miss, not a wrong build; that is also why writes
 one by one. The modification time of a file is when it was used last.
 """
 
+import atexit
 import errno
 import fcntl
 import os
@@ -99,7 +100,7 @@ class Store:
     # -- who is using it ---------------------------------------------------------------------------
 
     def pin(self, journal: Path) -> Callable[[], None]:
-        """Say that a build is running which needs what its *journal* names; gives what ends that. Where the store cannot be
+        """Say that a build is running which needs what its *journal* names; gives what ends that, at the latest when the process does. Where the store cannot be
         written, nobody can collect there either. The lock is gone with the process, however it ends."""
         folder = self.folder / "running"
         path = folder / f"{os.getpid()}-{os.urandom(8).hex()}"
@@ -114,10 +115,14 @@ class Store:
         except OSError:
             pass  # a full disk, or one without locks: what is used in this run is still newer than the run
 
-        def end() -> None:
-            _remove(str(path))
-            os.close(handle)
+        open_handles = [handle]
 
+        def end() -> None:
+            if open_handles:
+                _remove(str(path))
+                os.close(open_handles.pop())
+
+        atexit.register(end)
         return end
 
     def running(self) -> Iterator[tuple[Path, float]]:

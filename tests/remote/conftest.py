@@ -5,20 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.workspaces import SETTINGS, Workspace, spirit
+from tests.rules.test_graph import BASE
+from tests.support.workspaces import SETTINGS, Workspace
 
-FILES: dict[str, str] = {
-    "base/Spirit.dol": spirit("base"),
-    "base/src/lib.dol": "pub use numbers.{ one, two }\n",
-    "base/src/numbers.dol": (
-        "pub fun one() -> Int64 { return 1 }\n"
-        "pub fun two() -> Int64 { return one() + 1 }\n"
-        "pub fun other() -> Int64 { return 9 }\n"
-    ),
-    "base/tests/numbers_test.dol": 'use numbers.two\ntest "two" { assert_eq(two(), 2) }\n',
-    "user/Spirit.dol": spirit("user", "base"),
-    "user/src/lib.dol": "use @acme/base.one\npub fun three() -> Int64 { return one() + 2 }\n",
-}
+FILES = {name: text for name, text in BASE.items() if name != "user/src/alone.dol"}
 
 Clone = Callable[..., Workspace]
 

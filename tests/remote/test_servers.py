@@ -112,6 +112,19 @@ def test_blobs_come_before_the_results_that_name_them(clone: Clone, tmp_path: Pa
         assert len(puts) == len(set(puts)), "nothing goes over twice"
 
 
+def test_a_request_for_each_result_and_each_file_that_is_built(clone: Clone, tmp_path: Path) -> None:
+    with webdav_in(tmp_path) as cache:
+        clone(UPLOADING, f'[cache]\nremote = "{cache.url}"\n').build()
+        before = len(cache.requests)
+        second = clone(None, f'[cache]\nremote = "{cache.url}"\n')
+        nodes = second.build().statuses
+        asked = cache.requests[before:]
+        links = sum(1 for name in nodes if name.startswith("spirit:"))
+        assert sum("/ac/" in line for line in asked) == len(nodes) + links, "for each link also what it reaches"
+        assert sum("/cas/" in line for line in asked) == len(targets(second))
+        assert len(asked) == len(nodes) + 2 * links
+
+
 def test_a_token_goes_to_its_host_and_appears_nowhere(clone: Clone, tmp_path: Path) -> None:
     with webdav_in(tmp_path, "token") as cache:
         settings = f'[cache]\nremote = "{cache.url}"\n'
