@@ -5,6 +5,7 @@ A result is encoded as the ``ActionResult`` of the Remote Execution API v2, in t
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,8 @@ FORMAT = 2
 """Version of the encodings below; it is part of every key."""
 
 MAX_NAME = 255
+MAX_DEPTH = 200
+"""How deep the notes of a result may nest: a remote must not be able to exhaust our stack."""
 
 
 def encode_digest(found: Digest) -> bytes:
@@ -123,6 +126,8 @@ class Result:
             if inlined := file.data(5):
                 contents[name] = inlined
         notes = found.data(5)
+        if _depth(notes) > MAX_DEPTH:
+            raise ValueError("these notes nest too deeply")
         return Result(outputs, json.loads(notes) if notes else None, found.text(7), contents)
 
     def with_contents(self, contents: Mapping[str, bytes]) -> "Result":
@@ -132,6 +137,17 @@ class Result:
     def has_outputs(self, names: Collection[str]) -> bool:
         """Whether the artifacts are those that the action makes."""
         return self.outputs.keys() == set(names)
+
+
+def _depth(notes: bytes) -> int:
+    """How deep JSON may nest; brackets in texts count as well, where there are many of any."""
+    if notes.count(b"[") + notes.count(b"{") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    for bracket in re.findall(rb"[\[\]{}]", notes):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def is_artifact(name: str) -> bool:

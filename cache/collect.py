@@ -187,5 +187,6 @@ def _is_whole(item: Item) -> bool:
 
 def clear(store: Store) -> None:
     """Remove everything. Raises OSError."""
-    if store.folder.is_dir():
-        shutil.rmtree(store.folder)
+    for name in ("ac", "cas", "running"):
+        if (store.folder / name).is_dir():
+            shutil.rmtree(store.folder / name)

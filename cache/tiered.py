@@ -69,6 +69,8 @@ class Remote:
 
     def read_record(self, key: str) -> bytes | None:
         """The record of an action. Its size is not known, so only a remote that does not want to know it can be asked."""
+        if self.backend.sized:
+            return None
         data = self.reading.call(lambda: self.backend.blob(Digest(key, MAX_RESULT)), None)
         return data if data is not None and digest(data) == key else None
 
@@ -128,9 +130,12 @@ class Cache:
         for name, data in result.contents.items():
             if digest_of(data) == result.outputs[name]:
                 self._keep_blob(data)
-        if all(self.has(found) for found in result.outputs.values()):
-            self._record(record.key, result.with_contents({}))
         return Found(result, Origin.REMOTE)
+
+    def adopt(self, key: str, result: Result) -> None:
+        """Keep a result of the remote, if all of its blobs are on this machine."""
+        if all(self.has(found) for found in result.outputs.values()):
+            self._record(key, result.with_contents({}))
 
     def has(self, wanted: Digest) -> bool:
         """Whether a blob is on this machine."""
@@ -151,10 +156,10 @@ class Cache:
             return b""
         return self._kept.get(wanted.hash) or self.store.read(wanted.hash)
 
-    def record(self, key: str) -> Record | None:
-        """What the action of a key was made from, if it is known here or in the remote."""
+    def record(self, key: str, *, anywhere: bool = False) -> Record | None:
+        """What the action of a key was made from, if it is known here, or *anywhere*."""
         data = self.store.read(key) or self._kept.get(key)
-        if data is None and self.remote is not None:
+        if data is None and anywhere and self.remote is not None:
             data = self.remote.read_record(key)
         try:
             return None if data is None else Record.decode(data)
@@ -244,6 +249,7 @@ class Cache:
 
     def stories(self) -> list[str]:
         """A line for each thing that did not go as it should."""
-        told = [f"results are not kept: {self.store_problem}"] if self.store_problem else []
+        where = self.store.base
+        told = [f"results are not kept in {where}: {self.store_problem}"] if self.store_problem else []
         told += self.told
         return told + (self.remote.stories() if self.remote is not None else [])

@@ -7,7 +7,8 @@ which the caller turns into a diagnostic.
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,8 +19,21 @@ FRAMES = 40_000
 STACK = 512 * 1024 * 1024
 """Bytes of address space for the stack; only what is used is ever memory."""
 
+ROOMY = 128 * 1024 * 1024
+"""Bytes of address space for the stacks of other threads that look at what a program's nesting has made."""
+
 _lock = threading.Lock()
 _here = threading.local()
+
+
+@contextmanager
+def roomy() -> Iterator[None]:
+    """While threads that are begun have larger stacks than usual."""
+    before = threading.stack_size(ROOMY)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
 
 
 def deeply(work: Callable[[], T]) -> T:

@@ -170,6 +170,8 @@ def _cache(table: dict[str, Any], report: Report) -> CacheSettings:
             report(f"`cache.{key}` is {kinds[key][1]}")
         else:
             values[key] = value
+    if "local" in values and not values["local"].strip():
+        report("`cache.local` is the folder of the store")
     if "size" in values:
         size = size_of(values["size"])
         if size is None:
@@ -197,9 +199,10 @@ def remote_problem(url: str) -> str:
         split = urlsplit(url)
         port = split.port
     except ValueError:
-        return "the address of the remote cache is none"
+        return "the address of the remote cache has a port that is none"
     if split.scheme not in _REMOTES:
-        return f'the address of the remote cache begins with http, https, grpc or grpcs, not "{split.scheme}"'
+        begins = f"{split.scheme}:" if split.scheme else url[:40]
+        return f'the address of the remote cache begins with http:, https:, grpc: or grpcs:, not "{begins}"'
     if split.username is not None or split.password is not None:
         return "the address of the remote cache has a password in it; give it by the environment or by netrc"
     if not split.hostname or split.query or split.fragment or port == 0 or not url.isascii() or not url.isprintable():

@@ -1,7 +1,7 @@
 """The workspace: its members, and the files that they consist of.
 
 This is the only reader of a user's tree. Paths that leave here are relative to the workspace's root, with
-``/``; what the user wrote in settings never leads outside of the root.
+``/``; what the user wrote in settings of members and folders never leads outside of the root.
 """
 
 import os
@@ -147,11 +147,16 @@ class _Finder:
         """The members, where only files of known ones came or went; None where all have to be looked for."""
         spirits = {member.folder: member for member in known.members if member.kind == "spirit"}
         stale: dict[str, set[str]] = {}
+        if any("**" in pattern for pattern in self.settings.members):
+            return None  # a folder of sources may have become a member
         for changed in known.changed:
-            found = next((m for m in map(changed.partition, ("/src", "/tests")) if m[0] in spirits and m[1]), None)
-            if found is None or (found[2] not in ("",) and not found[2].startswith("/")):
+            parts = changed.split("/")
+            found = [("/".join(parts[:n]), parts[n]) for n in range(1, len(parts)) if parts[n] in ("src", "tests")]
+            owners = [(folder, top) for folder, top in found if folder in spirits]
+            if not owners:
                 return None
-            stale.setdefault(found[0], set()).add(found[1].removeprefix("/"))
+            for folder, top in owners:
+                stale.setdefault(folder, set()).add(top)
         gone = tuple(join(folder, top) for folder, tops in stale.items() for top in tops)
         kept = {
             p: t for p, t in known.folders.items() if not gone or not f"{p}/".startswith(tuple(f"{g}/" for g in gone))

@@ -63,6 +63,8 @@ def affected(session: Session, changed: Mapping[str, Before]) -> Affected:
     for path, before in changed.items():
         if path in manifests:
             _manifest(session, cone, manifests[path], before())
+        elif path.rpartition("/")[2] == SPIRIT_FILE:
+            _requiring(session, cone, _manifest_of(before()))
         if path in sources:
             package, module = sources[path]
             old = before()
@@ -92,14 +94,28 @@ def _has_same_interface(session: Session, package: Package, module: str, old: by
 
 
 def _manifest(session: Session, cone: Cone, package: Package, old: bytes | None) -> None:
-    before: Manifest | None = None
-    if old is not None:
-        before = read_manifest(compiler.parse_bytes(SPIRIT_FILE, old)).manifest
+    before = _manifest_of(old)
     if not is_same_shape(before, package.manifest):
         cone.whole(package)
+        _requiring(session, cone, before)
+        _requiring(session, cone, package.manifest)
     cone.add(f"manifest:{package.label}")
     for node in session.plan.links.get(package.label, ()):
         cone.add(node)
+
+
+def _manifest_of(data: bytes | None) -> Manifest | None:
+    return None if data is None else read_manifest(compiler.parse_bytes(SPIRIT_FILE, data)).manifest
+
+
+def _requiring(session: Session, cone: Cone, manifest: Manifest | None) -> None:
+    """All that name a Spirit in what they require: those that do not find it any more are not among those that the plan knows."""
+    if manifest is None:
+        return
+    for package in session.plan.packages:
+        if any(one.name.text.rpartition("/")[2] == manifest.name for one in package.manifest.requires):
+            cone.whole(package)
+            cone.add(f"manifest:{package.label}")
 
 
 def _owners(packages: tuple[Package, ...], path: str) -> list[Package]:

@@ -1,5 +1,6 @@
 """The caches of a run, from settings and environment. Secrets come from the environment only."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -134,9 +135,12 @@ def _timeout(environment: Mapping[str, str]) -> float:
     if not text:
         return TIMEOUT
     try:
-        return min(max(float(text), 0.1), 600.0)
+        seconds = float(text)
     except ValueError:
-        raise Unusable(f"{TIMEOUT_VARIABLE} is a number of seconds") from None
+        seconds = 0.0
+    if not 0.0 < seconds < math.inf:
+        raise Unusable(f"{TIMEOUT_VARIABLE} is a number of seconds")
+    return min(max(seconds, 0.1), 600.0)
 
 
 # -- collecting ------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.exceptions import TaskError, TaskFailed, UnmetDependency
 from doit.task import Task
 
-from dolbuild.deep import deeply
+from dolbuild.deep import deeply, roomy
 from dolbuild.diagnostics import DiagnosticError, render
 from dolbuild.rules.build import Access, open_session
 from dolbuild.rules.caching import Caching
@@ -537,7 +537,8 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
             parallel = arrange(session, nodes, num_process)
             num_process = parallel.threads
         try:
-            status = super()._execute(
+            with roomy():
+                status = super()._execute(
                 outfile, verbosity, always, continue_, reporter, num_process, par_type, single,
                 auto_delayed_regex, force_verbosity, failure_verbosity, pdb,
             )  # fmt: skip

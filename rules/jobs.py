@@ -17,7 +17,7 @@ from dolbuild.codegen.object import Object, Symbol
 from dolbuild.diagnostics import Diagnostic, in_file
 from dolbuild.rules.tool import tool_digest
 
-LINK_VERSION = 3
+LINK_VERSION = 4
 
 
 class Ref(NamedTuple):
@@ -136,11 +136,16 @@ class Linking:
     interfaces: Mapping[str, Ref] | None = None
     main: str | None = None
 
+    @property
+    def said(self) -> dict[str, object]:
+        """What the link is made from beside objects: generic functions are compiled when they are linked."""
+        return {**self.described, "checked": self.options.checked, "whole": self.options.whole}
+
     def shallow(self) -> Record:
         """A record that changes with any object that could take part."""
         inputs = {id_: package.digest for id_, package in self.packages.items()}
         inputs |= {ref.node: ref.digest.hash for ref in self.tests.values()}
-        return Record("reach", LINK_VERSION, tool_digest(), dict(self.described), inputs)
+        return Record("reach", LINK_VERSION, tool_digest(), self.said, inputs)
 
     def linkable(self, inputs: Inputs) -> "Linked":
         """What is linked. Raises Missing, CannotLink, MissingSymbol."""
@@ -158,7 +163,7 @@ class Linking:
     def record(self, linkable: compiler.Linkable) -> Record:
         """What the module is made from: the digests of the symbols that it reaches, and no others."""
         described = {
-            **self.described,
+            **self.said,
             "roots": [[root.name, root.symbol] for root in linkable.request.roots],
             "sections": {name: digest(section) for name, section in linkable.request.sections.items()},
             "version": __version__,

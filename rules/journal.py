@@ -121,6 +121,7 @@ class Journal:
         self.entries = Entries()
         self.size: int | None = 0
         self._is_cut = False
+        self._is_foreign = False
         self._file: tuple[int, int] | None = None
         self._lock: _Lock | None = None
         self._lines = self._read()
@@ -136,10 +137,7 @@ class Journal:
         except OSError:
             return 0  # none yet, or none that can be read: writing will say so
         if not data.startswith(_HEADER):
-            try:
-                self.path.unlink()  # another version or garbage: start anew
-            except OSError:
-                pass
+            self._is_foreign = bool(data)  # another version or garbage: whoever writes here starts anew
             return 0
         self.size = len(data)
         self._is_cut = not data.endswith(b"\n")
@@ -177,6 +175,10 @@ class Journal:
             os.close(self._file[0])
             self._file = None
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        if self._is_foreign:
+            self._is_foreign = False
+            if os.pread(handle, len(_HEADER), 0) != _HEADER:
+                os.ftruncate(handle, 0)
         self._file = (handle, os.fstat(handle).st_ino)
         return handle
 

@@ -7,6 +7,7 @@ from functools import partial
 from dolbuild import compiler
 from dolbuild.cache.action import canonical
 from dolbuild.cache.digest import digest
+from dolbuild.cache.tiered import Origin
 from dolbuild.codegen.names import split_instance
 from dolbuild.diagnostics import Diagnostic, DiagnosticError
 from dolbuild.packages.package import Package
@@ -54,6 +55,8 @@ class Link:
             return trace.key
         known = self.session.cache.lookup(self.shallow)
         if known is not None and isinstance(known.result.notes, str):
+            if known.origin is Origin.REMOTE:
+                self.session.cache.adopt(self.shallow.key, known.result)
             return known.result.notes
         outputs = self._run(Reach(self.linking, self.shallow.key))
         key = outputs[KEY].decode()
@@ -65,14 +68,13 @@ class Link:
     def _described(self) -> str:
         """What the link is made from beside objects."""
         interfaces = {name: ref.digest.hash for name, ref in (self.linking.interfaces or {}).items()}
-        return digest(canonical([dict(self.linking.described), interfaces]))
+        return digest(canonical([self.linking.said, interfaces]))
 
     def _holds(self, trace: Trace) -> bool:
         """Whether no object has changed that was opened to find the symbols, so that they are the same."""
         session = self.session
         return trace.described == self._described() and all(
-            session.is_proven(node) or (node in session.results and session.ref(node, "dolo").digest.hash == found)
-            for node, found in trace.opened
+            node in session.results and session.ref(node, "dolo").digest.hash == found for node, found in trace.opened
         )
 
     def wasm(self) -> bytes:

@@ -34,8 +34,9 @@ class _Worker:
         """The answer to a request. Raises OSError and EOFError where the process has ended."""
         if self.process is None:
             self.sent.clear()
+            # -P: the workspace is the current folder, and none of its files may be taken for a module of Python
             self.process = subprocess.Popen(  # noqa: S603 - ourselves
-                [sys.executable, "-m", "dolbuild.rules.worker", str(self.store)],
+                [sys.executable, "-P", "-m", "dolbuild.rules.worker", str(self.store)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
@@ -76,6 +77,7 @@ class Pool:
         self._idle = [_Worker(store) for _ in range(size)]
         self._all = list(self._idle)
         self._changed = threading.Condition()
+        self._closed = False
 
     def run(self, job: Job, hint: str) -> Outcome:
         """Run a job where others with its hint were run, if that process is free. Raises Missing, Crashed and DiagnosticError."""
@@ -104,10 +106,12 @@ class Pool:
             chosen.hint = hint
             return chosen
 
-    @staticmethod
-    def _ask(worker: _Worker, job: Job) -> tuple[str, object]:
+    def _ask(self, worker: _Worker, job: Job) -> tuple[str, object]:
         story = ""
         for _ in range(ATTEMPTS):
+            if self._closed:
+                story = "the build is over"
+                break
             try:
                 return worker.ask(job)
             except (OSError, EOFError, pickle.UnpicklingError) as error:
@@ -116,7 +120,8 @@ class Pool:
         raise DiagnosticError(Diagnostic("E0807", f"the process that did this twice has ended: {story}", hint=hint))
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes; none is started after that."""
+        self._closed = True
         for worker in self._all:
             worker.end()
 

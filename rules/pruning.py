@@ -139,7 +139,10 @@ def stale_nodes(
     for path in difference.files:
         if path in manifests:
             package = manifests[path]
-            if not is_same_shape(before.get(path), package.manifest):
+            old = before.get(path)
+            if old is None or (old.name, old.version) != (package.manifest.name, package.manifest.version):
+                return None  # who requires it may not find it any more, so the new plan does not know them
+            if not is_same_shape(old, package.manifest):
                 cone.whole(package)
             cone.add(f"manifest:{package.label}")
             for node in plan.links.get(package.label, ()):

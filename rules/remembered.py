@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from dolbuild.source import Span
 from dolbuild.workspace import STATE_FOLDER, Known, Member, Workspace, join
 
 JOURNAL = f"{STATE_FOLDER}/journal"
+LIBRARIES = ("lark", "wasmtime")
+"""Packages whose versions are part of keys (`rules/tool.py`)."""
 
 
 class Remembered:
@@ -96,7 +99,8 @@ class Remembered:
             return
         facts = self.snapshot.facts
         if self._is_same_shape and not any(map(_is_manifest, self.difference.files)):
-            session.totals = dict(facts["totals"])
+            if facts["nodes"] == len(session.plan.nodes):
+                session.totals = dict(facts["totals"])
             session.traces = {name: Trace(*trace) for name, trace in facts["traces"].items()}
         session.closures = {
             name: tuple(closure) for name, closure in facts["closures"].items() if session.is_proven(name)
@@ -120,6 +124,7 @@ class Remembered:
                 if not base.endswith("__pycache__"):
                     self.folders[base] = os.stat(base).st_mtime_ns
                     outside += [f"{base}/{name}" for name in names]
+        outside += [spec.origin for name in LIBRARIES if (spec := find_spec(name)) is not None and spec.origin]
         self.stats: dict[str, tuple[int, int, int]] = {}
         old = self.snapshot
         for path in (*_files_of(workspace), *outside):
@@ -135,7 +140,9 @@ class Remembered:
         session.journal.tidy()
         files = dict(self.stats)
         for path in plan.targets:
-            files[path] = disk.stat_of(path)
+            known = old.files.get(path) if old is not None and path not in session.written else None
+            known = self.difference.touched.get(path, known) if path not in session.written else None
+            files[path] = disk.stat_of(path) if known is None or path in self.difference.files else known
         files[JOURNAL] = journal = disk.stat_of(JOURNAL)
         if journal[1] != session.journal.size:
             return  # someone else is building here
@@ -154,6 +161,7 @@ class Remembered:
             "tested": frozenset(plan.tested),
             "closures": {name: closure for name, closure in closures.items() if name in plan.nodes},
             "totals": session.totals,
+            "nodes": len(plan.nodes),
             "traces": {n: tuple(trace) for n, trace in session.traces.items() if n.partition(" ")[0] in plan.nodes},
             "objects": session.known_objects | {id_: one.digest for id_, one in session.objects.items()},
             "unproven": tuple(sorted(name for name in cone if name not in session.verified)),

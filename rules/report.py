@@ -1,6 +1,7 @@
 """What a run says: lines while it goes on, diagnostics and a summary at its end."""
 
 import json
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Report:
         self.diagnostics: list[Diagnostic] = list(session.plan.diagnostics)
         self.built: list[str] = []
         self.internal: list[str] = []
+        self._lock = threading.Lock()
         self.events: list[Event] = []
         self.log: EventLog | None = None
         self.started = time.perf_counter()
@@ -54,6 +56,11 @@ class Report:
         self.style.out.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def event(self, event: Event) -> None:
+        """Take in an event; from any thread."""
+        with self._lock:
+            self._event(event)
+
+    def _event(self, event: Event) -> None:
         self.counts[event.status] += 1
         if event.status is Status.UP_TO_DATE:
             return
@@ -72,10 +79,15 @@ class Report:
             self.style.out.flush()
 
     def up_to_date(self) -> None:
-        self.counts[Status.UP_TO_DATE] += 1
+        with self._lock:
+            self.counts[Status.UP_TO_DATE] += 1
 
     def skip(self, node: str) -> None:
         """A node that waits for one that failed."""
+        with self._lock:
+            self._skip(node)
+
+    def _skip(self, node: str) -> None:
         self.skipped.append(node)
         if self.log is not None:
             self.log.add(Event(node, Status.SKIPPED))

@@ -13,7 +13,19 @@ def changed_since(root: Path, revision: str) -> dict[str, Callable[[], bytes | N
     revision and ``HEAD`` have in common. Files that git ignores are none. Raises DiagnosticError."""
     base = _base(root, revision)
     found: dict[str, Callable[[], bytes | None]] = {}
-    listed = _git(root, "diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", base, "--", ".")
+    listed = _git(
+        root,
+        "diff",
+        "--name-only",
+        "--no-renames",
+        "--no-ext-diff",
+        "--ignore-submodules",
+        "--relative",
+        "-z",
+        base,
+        "--",
+        ".",
+    )
     listed += _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".")
     for name in listed.split(b"\0"):
         if name:
@@ -59,7 +71,7 @@ def _try(root: Path, *arguments: str) -> tuple[int, bytes, bytes]:
 
     try:
         status, out, err = Git(str(root)).execute(
-            ["git", "-c", "core.quotePath=false", *arguments],
+            ["git", "-c", "core.quotePath=false", "-c", "core.fsmonitor=false", *arguments],
             env={"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
             with_extended_output=True,
             with_exceptions=False,

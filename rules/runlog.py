@@ -92,5 +92,6 @@ def trace(events: Iterable[Event]) -> bytes:
 
 
 def write_trace(path: Path, events: Iterable[Event]) -> None:
-    """Write a trace. Raises OSError."""
+    """Write a trace into a folder that is there. Raises OSError."""
+    path.absolute().parent.stat()
     write_atomic(path.absolute(), trace(events))

@@ -104,6 +104,8 @@ class Session:
         """The interface nodes that a module depends on, for modules that were looked at."""
         self.contents: dict[str, str] = {}
         """A fast hash of each source that was read, by its path in the workspace."""
+        self.written: set[str] = set()
+        """Targets that were written in this run."""
         self.objects: dict[str, Objects] = {}
         """The objects of each package whose nodes are done, by its id."""
         self.totals: dict[str, int] = {}
@@ -135,9 +137,9 @@ class Session:
         self._values = Recent(MAX_DECODED)
         self._linkables = Recent(MAX_LINKABLES)
         self._working = threading.RLock()
-        """Held while a job runs in this process: the compiler is not made for several threads."""
+        """Held while a job runs in this process, since the compiler is not made for several threads, and while something is made again. It is
+        the only lock under which others are waited for, and is taken inside of `deeply`, which may change the thread."""
         self._telling = threading.Lock()
-        self._again = threading.RLock()
 
     # -- what actions are made from ----------------------------------------------------------------
 
@@ -150,7 +152,9 @@ class Session:
             message = f"this file cannot be read: {error.strerror or error}"
             raise DiagnosticError(in_file(shown, "E0705", message)) from None
         if text.startswith(self._prefix):
-            self.contents[text[len(self._prefix) :]] = xxhash.xxh3_64_hexdigest(data)
+            name, found = text[len(self._prefix) :], xxhash.xxh3_64_hexdigest(data)
+            # a file that was edited between two looks is not known to be as any of them saw it
+            self.contents[name] = found if self.contents.get(name, found) == found else ""
         return data
 
     def is_proven(self, name: str) -> bool:
@@ -200,8 +204,11 @@ class Session:
 
     def _make_again(self, ref: Ref) -> bytes:
         """Run the node of an artifact that is lost. Raises DiagnosticError."""
+        return deeply(lambda: self._make_again_here(ref))
+
+    def _make_again_here(self, ref: Ref) -> bytes:
         node = self.plan.nodes[ref.node]
-        with self._again:
+        with self._working:
             self._run(node, self.action(node))
             made = self.results[ref.node].outputs.get(ref.artifact)
             data = None if made is None else self.cache.read_local(made)
@@ -223,8 +230,11 @@ class Session:
                         break  # the store does not keep it: only this process has it
                     self._bring(missing.ref)
                     brought.add(missing.ref.digest)
+        return deeply(lambda: self._run_here(job))
+
+    def _run_here(self, job: Job) -> Outcome:
         with self._working:
-            return deeply(lambda: job.run(_Here(self)))
+            return job.run(_Here(self))
 
     def _bring(self, ref: Ref) -> None:
         """Get an artifact into the local store, and with it the same of the other modules of its package, which are likely to be
@@ -387,6 +397,7 @@ class Session:
                 wanted = [outputs[artifact] for artifact in node.targets.values()]
             if not self.cache.bring(wanted):
                 return None
+            self.cache.adopt(action.record.key, found.result)
         return found
 
     def _run(self, node: Node, action: Action) -> tuple[Diagnostic, ...]:
@@ -413,6 +424,7 @@ class Session:
                 full = self.root / path
                 write_atomic(full, self.blob(self.ref(node.name, artifact)))
                 stat = full.stat()
+                self.written.add(path)
                 targets[path] = (self.results[node.name].outputs[artifact].hash, stat.st_mtime_ns, stat.st_size)
         except OSError as error:
             message = f"{path} cannot be written: {error.strerror or error}"
@@ -427,11 +439,21 @@ class Session:
     def close(self) -> None:
         """End the run: wait for uploads within their bounds, and close connections."""
         if self.download == ALL:
-            self.cache.bring(found for name in self.verified for found in self.results[name].outputs.values())
-        with suppress(OSError):
-            self.cache.close()
-            self.journal.close()
-            self.on_close()
+            self._bring_all()
+        for step in (self.cache.close, self.journal.close, self.on_close):
+            with suppress(OSError):
+                step()
+
+    def _bring_all(self) -> None:
+        """Fetch the artifacts of all nodes that are up to date, and keep their results in the store: for work without a network."""
+        entries = [
+            entry
+            for name in self.plan.nodes
+            if (name in self.verified or self.is_proven(name)) and (entry := self.journal.entries.get(name)) is not None
+        ]
+        self.cache.bring(found for entry in entries for found in entry.result.outputs.values())
+        for entry in entries:
+            self.cache.adopt(entry.key, entry.result)
 
 
 class _Here:

@@ -5,8 +5,8 @@
 folder in which files are looked for. If all of them are as they were, the selections in *complete* have nothing to do:
 that is found out without importing the compiler or doit.
 
-A run that has something to do removes the snapshot first and writes it last. So a run that was killed leaves none,
-and the next one looks at everything.
+It is written when a run ends. A run that was killed has written to the journal, which is one of the files, so the snapshot from before
+it does not hold any more.
 """
 
 import marshal

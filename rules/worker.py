@@ -11,6 +11,8 @@ import pickle
 import signal
 import struct
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -145,9 +147,17 @@ def serve(store: Store, requests: BinaryIO, answers: BinaryIO) -> None:
         write_message(answers, pickle.dumps(_answer(job, inputs), protocol=pickle.HIGHEST_PROTOCOL))
 
 
+def _end_with(parent: int) -> None:
+    """End when the build has gone, also in the middle of a test that never ends."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
 def main() -> None:
     """The process. What anything prints must not stand between the answers, so it goes to the standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the build is interrupted, and then ends us
+    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     gc.set_threshold(200_000, 50, 50)

@@ -31,6 +31,9 @@ class Backend(Protocol):
     batch: int
     """How many results are best uploaded together."""
 
+    sized: bool
+    """Whether a blob can only be had by who knows its size."""
+
     def result(self, action: Digest, inline: Sequence[str]) -> bytes | None:
         """The encoded result of an action; None where it is not known. *inline*: artifacts that may be sent along."""
 

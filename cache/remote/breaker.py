@@ -39,6 +39,9 @@ class Breaker:
         except RemoteError as error:
             self.fault(str(error), at_once=error.late or error.refused)
             return otherwise
+        except Exception as error:  # whatever a library raises, a remote is no reason to fail
+            self.fault(f"{type(error).__name__}: {error}")
+            return otherwise
         self._row = 0
         return found
 
@@ -58,7 +61,8 @@ class Breaker:
         """One line on what went wrong; empty where nothing did."""
         if not self.faults:
             return ""
+        reason = "".join(c if c.isprintable() else " " for c in self.reason)  # some of it is what the server said
         if self.broken:
-            return f"{self.label} was not used: {self.reason}"
+            return f"{self.label} was not used: {reason}"
         times = "once" if self.faults == 1 else f"{self.faults} times"
-        return f"{self.label} failed {times}: {self.reason}"
+        return f"{self.label} failed {times}: {reason}"

@@ -5,6 +5,7 @@
 """
 
 import itertools
+import math
 import socket
 import threading
 import time
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CONNECTIONS = 32
+CONNECTIONS = 64
+"""More than there are threads that ask, so that none waits for one."""
+
+FETCHING = 16
+"""Threads that fetch several blobs at once, for all who want some."""
+
+REST = 16 << 10
+"""Bytes of an answer that nobody wants which are read so that its connection can be used again."""
+
 RATE = 1e6
 """Bytes in a second that a large blob is given time for, on top of the time limit."""
 
@@ -35,12 +44,14 @@ class HttpBackend:
     get more)."""
 
     batch = 1
+    sized = False
 
     def __init__(self, url: str, headers: Mapping[str, str], timeout: float, agent: str) -> None:
         self.url = url.rstrip("/")
         self.headers = {**headers, "user-agent": agent, "accept-encoding": "identity"}
         self.timeout = timeout
         self._client: httpx.Client | None = None
+        self._fetching: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._uploaded: set[str] = set()
         self._deadlines = _Deadlines(timeout)
@@ -56,13 +67,14 @@ class HttpBackend:
                 try:
                     self._client = httpx.Client(
                         headers=self.headers,
-                        timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 3.0)),
+                        timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 3.0), pool=None),
                         follow_redirects=False,
                         http2=self.url.startswith("https:") and find_spec("h2") is not None,
                         limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
                     )
                 except (ValueError, ImportError, OSError) as error:  # SSLError is an OSError
-                    raise RemoteError(f"no connection can be made: {error}", refused=True) from None
+                    reason = f"no connection can be made: {error}; look at SSL_CERT_FILE, SSL_CERT_DIR and the variables of proxies"
+                    raise RemoteError(reason, refused=True) from None
             return self._client
 
     def result(self, action: Digest, inline: Sequence[str]) -> bytes | None:
@@ -72,12 +84,11 @@ class HttpBackend:
         return self._get(f"/cas/{digest.hash}", min(digest.size, MAX_BLOB))
 
     def blobs(self, digests: Sequence[Digest]) -> dict[Digest, bytes]:
-        found: dict[Digest, bytes] = {}
-        with ThreadPoolExecutor(min(CONNECTIONS, max(1, len(digests)))) as pool:
-            for digest, data in zip(digests, pool.map(self.blob, digests), strict=True):
-                if data is not None:
-                    found[digest] = data
-        return found
+        with self._lock:
+            if self._fetching is None:
+                self._fetching = ThreadPoolExecutor(FETCHING, "fetch")
+        answers = self._fetching.map(self.blob, digests)
+        return {digest: data for digest, data in zip(digests, answers, strict=True) if data is not None}
 
     def missing(self, digests: Sequence[Digest]) -> Sequence[Digest]:
         """HTTP has no question for many blobs; those that this run has uploaded are known."""
@@ -96,6 +107,8 @@ class HttpBackend:
         return "HTTP"
 
     def close(self) -> None:
+        if self._fetching is not None:
+            self._fetching.shutdown(wait=False, cancel_futures=True)
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -109,6 +122,7 @@ class HttpBackend:
     def _receive(self, path: str, limit: int) -> bytes | None:
         with self.client.stream("GET", self.url + path, extensions=self._traced) as answer:
             if answer.status_code in _MISSES:
+                _read_rest(answer)
                 return None
             _check(answer.status_code, (200,))
             parts: list[bytes] = []
@@ -121,8 +135,9 @@ class HttpBackend:
             return b"".join(parts)
 
     def _send(self, path: str, data: bytes) -> None:
-        answer = self.client.put(self.url + path, content=data, extensions=self._traced)
-        _check(answer.status_code, _STORED)
+        with self.client.stream("PUT", self.url + path, content=data, extensions=self._traced) as answer:
+            _check(answer.status_code, _STORED)
+            _read_rest(answer)
 
     def _in_time(self, size: int, work: Callable[[], T]) -> T:
         """Do a request that moves *size* bytes."""
@@ -136,7 +151,7 @@ class HttpBackend:
         except httpx.LocalProtocolError:
             raise RemoteError("what would be sent is no request", refused=True) from None  # its text may hold a token
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            if self._deadlines.passed:
+            if self._deadlines.has_passed(token):
                 raise RemoteError(f"it was silent for {self.timeout:g} s", late=True) from None
             raise RemoteError(f"it cannot be reached: {error or type(error).__name__}") from None
         finally:
@@ -149,45 +164,70 @@ class _Deadlines:
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
-        self.passed = False
-        self._sockets: list[Any] = []
+        self._sockets: set[Any] = set()
         self._ends: dict[int, float] = {}
+        self._passed: set[int] = set()
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._wakes = math.inf
+        self._changed = threading.Condition()
 
     def begin(self, more: float) -> int:
         """A request begins, which may take *more* seconds than the time limit; gives what ends it."""
         token = next(self._numbers)
-        self._ends[token] = time.monotonic() + self.timeout + more
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
-                    self._thread.start()
+        end = time.monotonic() + self.timeout + more
+        with self._changed:
+            self._ends[token] = end
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
+                self._thread.start()
+            elif end < self._wakes:
+                self._changed.notify()
         return token
 
     def end(self, token: int) -> None:
         """A request has ended."""
-        self._ends.pop(token, None)
+        with self._changed:
+            self._ends.pop(token, None)
+            self._passed.discard(token)
+
+    def has_passed(self, token: int) -> bool:
+        """Whether a request took too long, and was ended for that."""
+        return token in self._passed
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Hears of new connections (the ``trace`` extension of httpx)."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._sockets.append(info["return_value"].get_extra_info("socket"))
+            made = info["return_value"].get_extra_info("socket")
+            with self._changed:
+                self._sockets = {one for one in self._sockets if one.fileno() >= 0} | {made}
 
     def _watch(self) -> None:
-        while not self.passed:
-            now = time.monotonic()
-            first = min(list(self._ends.values()), default=now + self.timeout)
-            if first <= now:
-                self.passed = True
-                for one in self._sockets:
-                    try:
-                        one.shutdown(socket.SHUT_RDWR)
-                    except OSError:
-                        pass  # it is closed already
-            time.sleep(max(0.0, first - now) + 0.05)
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                late = {token for token, end in self._ends.items() if end <= now}
+                if late:
+                    self._passed |= late
+                    for token in late:
+                        del self._ends[token]
+                    for one in self._sockets:
+                        try:
+                            one.shutdown(socket.SHUT_RDWR)
+                        except OSError:
+                            pass  # it is closed already
+                    self._sockets.clear()
+                self._wakes = min(self._ends.values(), default=math.inf)
+                self._changed.wait(None if self._wakes == math.inf else max(0.0, self._wakes - now))
+
+
+def _read_rest(answer: "httpx.Response") -> None:
+    """Read an answer to its end if that is near; otherwise its connection is closed with it."""
+    size = 0
+    for part in answer.iter_raw():
+        size += len(part)
+        if size > REST:
+            break
 
 
 def _check(status: int, wanted: Sequence[int]) -> None:

@@ -54,6 +54,7 @@ class ReapiBackend:
     of certificates that are trusted instead of the usual ones. Raises RemoteError where that cannot be read."""
 
     batch = 64
+    sized = True
 
     def __init__(
         self,

@@ -31,18 +31,26 @@ def why(arguments: list[str]) -> int:
         options, rest = flags(arguments, ("--json", "--release"), WHY_USAGE)
         if len(rest) != 1:
             raise WrongUsage(f"`why` takes the name of a node; {WHY_USAGE}")
-        (name,) = rest
         session = open_session(
             root_here(), release="--release" in options, access=Access(fetch=False), caching=Caching(remote=False)
         )
-        if name not in session.plan.nodes:
-            raise WrongUsage(f"there is no node `{name}`; `dolbuild list --all` shows them")
+        name = _node(session, rest[0])
         told = _story(session, name)
         session.close()
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n" if "--json" in options else _text(told))
         return 0
 
     return guarded(command)
+
+
+def _node(session: Session, name: str) -> str:
+    """The node that is meant: its name, or that of a Spirit, a System or a module. Raises WrongUsage."""
+    for kind in ("", "spirit:", "system:", "module:", "test:"):
+        if f"{kind}{name}" in session.plan.nodes:
+            return f"{kind}{name}"
+    if session.journal.entries.has(name):
+        raise WrongUsage(f"there is no node `{name}` any more: what it was made from is gone or has another name")
+    raise WrongUsage(f"there is no node `{name}`; `dolbuild list --all` shows them")
 
 
 def _story(session: Session, name: str) -> dict[str, Any]:
@@ -130,7 +138,8 @@ def _text(told: dict[str, Any]) -> str:
     if not now["stale"]:
         lines.append("  now it is up to date")
     elif "waits" in now:
-        lines.append(f"  now it is stale, since it depends on what is stale: {', '.join(now['waits'][:10])}")
+        more = f" and {len(now['waits']) - 3} more" if len(now["waits"]) > 3 else ""
+        lines.append(f"  now it is stale, since it depends on what is stale: {', '.join(now['waits'][:3])}{more}")
     else:
         lines.append(f"  now it is stale: {now.get('message') or _CAUSES[now['cause']]}")
         if "changed" in now:
@@ -187,7 +196,7 @@ def _record(cache: Cache, key: str) -> Record:
     if not set(text) <= set("0123456789abcdef") or not MIN_PREFIX <= len(text) <= DIGEST_LENGTH:
         raise WrongUsage(f"`{key}` is no action key: {MIN_PREFIX} to {DIGEST_LENGTH} hexadecimal digits")
     full = text if len(text) == DIGEST_LENGTH else _completed(cache, text)
-    record = cache.record(full)
+    record = cache.record(full, anywhere=True)
     if record is None:
         raise WrongUsage(f"no action with the key `{key}` is known here; `--events` and `why --json` show keys")
     return record

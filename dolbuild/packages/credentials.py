@@ -18,8 +18,9 @@ TOKEN_VARIABLE = "DOL_REGISTRY_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def token_variable(host: str, prefix: str = TOKEN_VARIABLE) -> str:
-    """The variable that holds the token for a host: in capitals, with ``_`` for what is no letter or digit."""
-    return f"{prefix}_{re.sub(r'[^A-Z0-9]', '_', host.upper())}"
+    """The variable that holds the token for a host: in capitals, with ``_`` for dots and colons and ``__`` for hyphens, so that no two hosts
+    have the same."""
+    return f"{prefix}_{re.sub(r'[^A-Z0-9_]', '_', host.upper().replace('-', '__'))}"
 
 
 def authorization(url: str, environment: Mapping[str, str], prefix: str = TOKEN_VARIABLE) -> dict[str, str]:
@@ -47,7 +48,8 @@ def _from_netrc(host: str, environment: Mapping[str, str]) -> tuple[str, str] | 
     if path is None:
         return None
     try:
-        found = netrc.netrc(str(path)).authenticators(host)
+        entries = netrc.netrc(str(path))
+        found = entries.authenticators(host) if host in entries.hosts else None  # `default` is for no host of ours
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return None
     return None if found is None else (found[0], found[2] or "")

@@ -89,7 +89,7 @@ def test_a_symbol_that_no_object_has(tmp_path: Path) -> None:
 
     linking = Broken(("@acme/a", "lib"), {}, {}, {}, compiler.Options(True, False))
     with pytest.raises(DiagnosticError) as raised:
-        Link(session(tmp_path), {}, linking).wasm()
+        Link(session(tmp_path), {}, linking, "spirit:a lib.wasm").wasm()
     assert render(raised.value.diagnostics[0]) == (
         "error[E0802]: the symbol `@acme/a/lib.gone` is in no object; `@acme/a/lib.one` refers to it\n"
     )

@@ -148,6 +148,12 @@ def test_a_name_that_has_no_address(clone: Clone, reference: Workspace) -> None:
         ({"DOL_REMOTE": "https://user:secret@cache"}, "has a password in it"),
         ({"DOL_REMOTE": "http://cache", "DOL_REMOTE_UPLOAD": "yes"}, "DOL_REMOTE_UPLOAD is true or false"),
         ({"DOL_REMOTE": "http://cache", "DOL_REMOTE_TIMEOUT": "soon"}, "DOL_REMOTE_TIMEOUT is a number of seconds"),
+        ({"DOL_REMOTE": "http://cache", "DOL_REMOTE_TIMEOUT": "nan"}, "DOL_REMOTE_TIMEOUT is a number of seconds"),
+        (
+            {"DOL_REMOTE": "cache"},
+            'DOL_REMOTE: the address of the remote cache begins with http:, https:, grpc: or grpcs:, not "cache"',
+        ),
+        ({"DOL_REMOTE": "http://cache:99999"}, "the address of the remote cache has a port that is none"),
         ({"DOL_REMOTE": "http://cache", "DOL_CACHE_KEY": "short"}, "a key in DOL_CACHE_KEY has less than 16 bytes"),
         (
             {"DOL_REMOTE": "https://cache", "DOL_REMOTE_TOKEN_CACHE": "a b"},

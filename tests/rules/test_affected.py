@@ -144,3 +144,26 @@ def test_outside_of_git(make_workspace: MakeWorkspace) -> None:
 def test_wrong_usage(workspace: Workspace) -> None:
     assert workspace.command("affected").status == 2
     assert workspace.command("build", "spirit:base", "--affected", "HEAD").status == 2
+
+
+def test_members_that_are_gone_or_have_another_name(workspace: Workspace) -> None:
+    import shutil
+
+    workspace.write({"base/Spirit.dol": spirit("basis")})
+    assert {"basis", "user"} <= set(affected(workspace)["members"])
+    assert workspace.command("build", "--affected=HEAD").status == 1
+    git("checkout", "-q", ".", cwd=workspace.root)
+    shutil.rmtree(workspace.root / "base")
+    assert affected(workspace)["members"] == ["user"]
+    assert workspace.command("build", "--affected=HEAD").status == 1
+
+
+def test_no_program_of_the_repository_is_run(workspace: Workspace, tmp_path: Path) -> None:
+    program = tmp_path / "monitor"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    git("config", "core.fsmonitor", str(program), cwd=workspace.root)
+    (tmp_path / "ran").unlink(missing_ok=True)
+    edit(workspace, "README.md", "x", "y")
+    affected(workspace)
+    assert not (tmp_path / "ran").exists()
