@@ -31,6 +31,7 @@ from dolbuild.diagnostics import DiagnosticError, render
 from dolbuild.rules.build import Access, open_session
 from dolbuild.rules.caching import Caching
 from dolbuild.rules.node import Group, Node
+from dolbuild.rules.options import OF_RUN, OF_WORKSPACE
 from dolbuild.rules.parallel import arrange
 from dolbuild.rules.quick import nothing_to_do, selection_of
 from dolbuild.rules.report import Report, Style
@@ -158,43 +159,7 @@ _KINDS = ("fetch", "interface", "manifest", "module", "spirit", "system", "test"
 class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
     """Loads the tasks of the workspace around the current folder."""
 
-    cmd_options = (
-        {
-            "name": "release",
-            "long": "release",
-            "type": bool,
-            "default": False,
-            "help": "use the profile `release`",
-        },
-        {
-            "name": "offline",
-            "long": "offline",
-            "type": bool,
-            "default": False,
-            "help": "ask no network; packages that are not here are an error",
-        },
-        {
-            "name": "locked",
-            "long": "locked",
-            "type": bool,
-            "default": False,
-            "help": "fail if dol.lock would have to change (for CI)",
-        },
-        {
-            "name": "no_remote",
-            "long": "no-remote",
-            "type": bool,
-            "default": False,
-            "help": "use no remote cache",
-        },
-        {
-            "name": "download",
-            "long": "download",
-            "type": str,
-            "default": "",
-            "help": "what to fetch of results in the remote cache: final (what is built), all, none",
-        },
-    )
+    cmd_options = OF_WORKSPACE
 
     def __init__(self) -> None:
         super().__init__()
@@ -406,37 +371,7 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
     """Commands of ours that are no task, filled in by the command line."""
 
     doc_purpose = "run tasks"
-    cmd_options = (
-        *DoitRun.cmd_options,
-        {
-            "name": "json",
-            "long": "json",
-            "type": bool,
-            "default": False,
-            "help": "write events and diagnostics as JSON, one value a line (in a dolbuild workspace)",
-        },
-        {
-            "name": "affected",
-            "long": "affected",
-            "type": str,
-            "default": "",
-            "help": "only what the changes since this revision of git reach (in a dolbuild workspace)",
-        },
-        {
-            "name": "events",
-            "long": "events",
-            "type": str,
-            "default": "",
-            "help": "write a line of JSON for each node to this file: outcome, reason, seconds (in a dolbuild workspace)",
-        },
-        {
-            "name": "profile",
-            "long": "profile",
-            "type": str,
-            "default": "",
-            "help": "write a trace for Chrome or Perfetto to this file (in a dolbuild workspace)",
-        },
-    )
+    cmd_options = (*DoitRun.cmd_options, *OF_RUN)
 
     def __init__(self, **arguments: Any) -> None:
         self._json = False

@@ -125,6 +125,15 @@ def test_a_request_for_each_result_and_each_file_that_is_built(clone: Clone, tmp
         assert len(asked) == len(nodes) + 2 * links
 
 
+def test_http_2_is_used_where_it_is_offered(clone: Clone, tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    with webdav(tmp_path / "server", tls=True) as cache:
+        assert clone({**cache.variables, **UPLOADING, "DOL_REMOTE": cache.url}).build().err == ""
+        assert cache.log is not None
+        lines = cache.log.read_text().splitlines()
+        assert lines and all(" HTTP/2.0" in line for line in lines)
+
+
 def test_a_token_goes_to_its_host_and_appears_nowhere(clone: Clone, tmp_path: Path) -> None:
     with webdav_in(tmp_path, "token") as cache:
         settings = f'[cache]\nremote = "{cache.url}"\n'
