@@ -166,7 +166,9 @@ class _Deadlines:
         self.timeout = timeout
         self._sockets: set[Any] = set()
         self._ends: dict[int, float] = {}
-        self._passed: set[int] = set()
+        self._begun: dict[int, float] = {}
+        self._shut = -math.inf
+        """When all connections were shut down last."""
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
         self._wakes = math.inf
@@ -175,8 +177,10 @@ class _Deadlines:
     def begin(self, more: float) -> int:
         """A request begins, which may take *more* seconds than the time limit; gives what ends it."""
         token = next(self._numbers)
-        end = time.monotonic() + self.timeout + more
+        now = time.monotonic()
+        end = now + self.timeout + more
         with self._changed:
+            self._begun[token] = now
             self._ends[token] = end
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
@@ -189,11 +193,12 @@ class _Deadlines:
         """A request has ended."""
         with self._changed:
             self._ends.pop(token, None)
-            self._passed.discard(token)
+            self._begun.pop(token, None)
 
     def has_passed(self, token: int) -> bool:
-        """Whether a request took too long, and was ended for that."""
-        return token in self._passed
+        """Whether a request was ended because it, or another one beside it, took too long."""
+        with self._changed:
+            return self._shut >= self._begun.get(token, math.inf)
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Hears of new connections (the ``trace`` extension of httpx)."""
@@ -208,7 +213,7 @@ class _Deadlines:
                 now = time.monotonic()
                 late = {token for token, end in self._ends.items() if end <= now}
                 if late:
-                    self._passed |= late
+                    self._shut = now
                     for token in late:
                         del self._ends[token]
                     for one in self._sockets:
