@@ -50,32 +50,33 @@ class HttpBackend:
         self.url = url.rstrip("/")
         self.headers = {**headers, "user-agent": agent, "accept-encoding": "identity"}
         self.timeout = timeout
-        self._client: httpx.Client | None = None
+        self._clients: dict[str, httpx.Client] = {}
         self._fetching: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._uploaded: set[str] = set()
         self._deadlines = _Deadlines(timeout)
         self._traced = {"trace": self._deadlines.trace}
 
-    @property
-    def client(self) -> "httpx.Client":
-        """The connections of this run. Raises RemoteError."""
+    def client(self, method: str) -> "httpx.Client":
+        """The connections of this run for a method. HTTP/2 is for reading: uploads of several threads over one connection of it were
+        seen to be refused by nginx (400). Raises RemoteError."""
         with self._lock:
-            if self._client is None:
+            found = self._clients.get(method)
+            if found is None:
                 import httpx
 
                 try:
-                    self._client = httpx.Client(
+                    found = self._clients[method] = httpx.Client(
                         headers=self.headers,
                         timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 3.0), pool=None),
                         follow_redirects=False,
-                        http2=self.url.startswith("https:") and find_spec("h2") is not None,
+                        http2=method == "GET" and self.url.startswith("https:") and find_spec("h2") is not None,
                         limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
                     )
                 except (ValueError, ImportError, OSError) as error:  # SSLError is an OSError
                     reason = f"no connection can be made: {error}; look at SSL_CERT_FILE, SSL_CERT_DIR and the variables of proxies"
                     raise RemoteError(reason, refused=True) from None
-            return self._client
+            return found
 
     def result(self, action: Digest, inline: Sequence[str]) -> bytes | None:
         return self._get(f"/ac/{action.hash}", MAX_RESULT)
@@ -109,9 +110,9 @@ class HttpBackend:
     def close(self) -> None:
         if self._fetching is not None:
             self._fetching.shutdown(wait=False, cancel_futures=True)
-        client, self._client = self._client, None
-        if client is not None:
+        for client in self._clients.values():
             client.close()
+        self._clients.clear()
 
     def _get(self, path: str, limit: int) -> bytes | None:
         return self._in_time(limit if path.startswith("/cas/") else 0, lambda: self._receive(path, limit))
@@ -120,7 +121,7 @@ class HttpBackend:
         self._in_time(len(data), lambda: self._send(path, data))
 
     def _receive(self, path: str, limit: int) -> bytes | None:
-        with self.client.stream("GET", self.url + path, extensions=self._traced) as answer:
+        with self.client("GET").stream("GET", self.url + path, extensions=self._traced) as answer:
             if answer.status_code in _MISSES:
                 _read_rest(answer)
                 return None
@@ -135,7 +136,7 @@ class HttpBackend:
             return b"".join(parts)
 
     def _send(self, path: str, data: bytes) -> None:
-        with self.client.stream("PUT", self.url + path, content=data, extensions=self._traced) as answer:
+        with self.client("PUT").stream("PUT", self.url + path, content=data, extensions=self._traced) as answer:
             _check(answer.status_code, _STORED)
             _read_rest(answer)
 
