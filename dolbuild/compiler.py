@@ -11,12 +11,14 @@ from typing import Any
 
 from dolbuild.analysis import check as checking
 from dolbuild.analysis import interface
+from dolbuild.analysis import system as systems
 from dolbuild.analysis import types as ty
 from dolbuild.analysis.resolution import FACE, RUNTIME, split_id
 from dolbuild.analysis.world import Resolutions, Scope, World
 from dolbuild.codegen import object as objects
+from dolbuild.codegen.border import Border
 from dolbuild.codegen.frame import Options
-from dolbuild.codegen.generate import generate
+from dolbuild.codegen.generate import VARIABLE, generate
 from dolbuild.codegen.instances import Instances
 from dolbuild.codegen.link import (
     CannotLink,
@@ -28,6 +30,7 @@ from dolbuild.codegen.link import (
     link,
     reach,
 )
+from dolbuild.codegen.names import parse_type, type_text
 from dolbuild.codegen.object import Object, Symbol
 from dolbuild.deep import deeply
 from dolbuild.diagnostics import Diagnostic, has_errors, in_file
@@ -141,6 +144,8 @@ def _compile_module(
     shown = f"{package.rpartition('/')[2]}/{file}"
     object_ = generate(parsed.source, checked, options, shown, package == RUNTIME)
     object_.exports = [describe_export(export) for export in checked.exports]
+    if checked.system is not None:
+        object_.system = describe_system(checked.system, shown, parsed)
     return Compiled(objects.dump(object_), diagnostics)
 
 
@@ -157,6 +162,11 @@ def type_value(type_: ty.Type) -> Any:
     return str(type_)
 
 
+def shown_type(text: str) -> str:
+    """A type as people write it, from its text in objects and sections."""
+    return str(parse_type(text))
+
+
 def describe_export(export: checking.Export) -> dict[str, Any]:
     """An exported function as the ``dol.exports`` section has it."""
     return {
@@ -164,6 +174,46 @@ def describe_export(export: checking.Export) -> dict[str, Any]:
         "symbol": export.symbol,
         "parameters": [[name, type_value(type_)] for name, type_ in export.parameters],
         "result": type_value(export.result),
+    }
+
+
+def describe_system(system: systems.System, file: str, parsed: Parsed) -> dict[str, Any]:
+    """A System as its object has it: types are texts (`dolbuild.codegen.names`), what a host calls are symbols."""
+
+    def line(offset: int) -> int:
+        return parsed.source.line_column(offset)[0]
+
+    return {
+        "name": system.name,
+        "symbol": system.symbol,
+        "doc": system.doc,
+        "file": file,
+        "functions": [
+            {
+                "name": function.name,
+                "symbol": function.symbol,
+                "instance": function.instance,
+                "effectful": function.effectful,
+                "parameters": [
+                    {"name": p.name, "type": type_text(p.type), "default": p.default or None}
+                    for p in function.parameters
+                ],
+                "result": type_text(function.result),
+                "doc": function.doc,
+                "line": line(function.start),
+            }
+            for function in system.functions
+        ],
+        "constraints": [
+            {
+                "name": constraint.name,
+                "text": constraint.text,
+                "holds": constraint.holds,
+                "explain": constraint.explain or None,
+                "line": line(constraint.start),
+            }
+            for constraint in system.constraints
+        ],
     }
 
 
@@ -215,6 +265,73 @@ def prepare_spirit(
     if interfaces is not None:
         sections["dol.interface"] = json_section(dict(interfaces))
     return _reached(Request(host_roots(exports), sections, tool), find, options)
+
+
+SYSTEM_SECTION = "dol.system"
+
+
+def prepare_system(
+    object_: Object, find: SymbolTable, tool: str, options: Options, uses: Mapping[str, Mapping[str, str]]
+) -> Linkable:
+    """The link of a System from its object. *uses*: requirement and version of each package that it uses."""
+    system = object_.system
+    assert system is not None
+    instances = Instances(find, options)
+    border = Border(instances.shape, instances.find)
+    functions = [function | {"export": function["name"]} for function in system["functions"]]
+    for function in functions:
+        border.roots[function["symbol"]] = Root(function["name"], function["symbol"])
+        border.add(parse_type(text) for text in (function["result"], *(p["type"] for p in function["parameters"])))
+        function["parameters"] = [
+            parameter | {"default": parameter["default"] and border.export(parameter["default"])}
+            for parameter in function["parameters"]
+        ]
+    constraints = [
+        constraint
+        | {
+            "holds": border.export(constraint["holds"]),
+            "explain": constraint["explain"] and border.export(constraint["explain"]),
+        }
+        for constraint in system["constraints"]
+    ]
+    border.add([ty.Named(system["symbol"])])
+    new_string = Root(NEW_STRING, f"{RUNTIME}/strings.create")
+    variables: dict[str, Any] = {}
+    while True:
+        roots = (*border.roots.values(), new_string)
+        symbols = reach(roots, instances.find)
+        found = {name: value for symbol in symbols if (value := _variable(symbol, find)) for name in [value["name"]]}
+        if found.keys() == variables.keys():
+            break
+        variables = found
+        border.add(parse_type(value["type"]) for value in found.values())
+    described = {
+        **{key: value for key, value in system.items() if key not in ("functions", "constraints")},
+        "uses": {
+            package: dict(use) | {"digest": _digest_of(package, symbols)} for package, use in sorted(uses.items())
+        },
+        "functions": functions,
+        "constraints": constraints,
+        "types": border.types,
+        "variables": [variables[name] for name in sorted(variables)],
+    }
+    request = Request(roots, {SYSTEM_SECTION: json_section(described)}, tool, state=True)
+    return _reached(request, find, options)
+
+
+def _variable(symbol: Symbol, find: SymbolTable) -> dict[str, Any] | None:
+    """The module's variable that a symbol is a slot of; None for what is none, or belongs to the runtime."""
+    if symbol.kind not in ("global", "root") or not symbol.mutable or symbol.name.startswith(RUNTIME + "/"):
+        return None
+    name = symbol.name.partition("#")[0]
+    described = find(name + VARIABLE)
+    return None if described is None else {"name": name, **described.value}
+
+
+def _digest_of(package: str, symbols: list[Symbol]) -> str:
+    """What of a package is in the link: a digest of its symbols that are reached."""
+    own = [[symbol.name, symbol.digest] for symbol in symbols if symbol.name.startswith(package + "/")]
+    return hashlib.sha256(canonical_json(own)).hexdigest()
 
 
 def _reached(request: Request, find: SymbolTable, options: Options) -> Linkable:
@@ -269,6 +386,7 @@ def finish(linkable: Linkable) -> bytes:
 
 __all__ = [
     "FACE",
+    "SYSTEM_SECTION",
     "CannotLink",
     "Compiled",
     "Interface",
@@ -279,6 +397,8 @@ __all__ = [
     "extract_interface",
     "finish",
     "prepare_spirit",
+    "prepare_system",
     "prepare_tests",
+    "shown_type",
     "wrong_main",
 ]

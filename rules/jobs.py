@@ -124,7 +124,8 @@ class Objects:
 class Linking:
     """One link. *described* is what it is made from beside objects; *entry* is package and module of its face, its ``main`` or its tests.
 
-    *manifest* is given for a Spirit, *interfaces* for a library, *main* (its file) for a binary.
+    *manifest* is given for a Spirit, *interfaces* for a library, *main* (its file) for a binary, *uses* for a System: requirement and version
+    of the packages that it uses.
     """
 
     entry: tuple[str, str]
@@ -135,6 +136,7 @@ class Linking:
     manifest: Any = None
     interfaces: Mapping[str, Ref] | None = None
     main: str | None = None
+    uses: Mapping[str, Mapping[str, str]] | None = None
 
     @property
     def said(self) -> dict[str, object]:
@@ -151,6 +153,9 @@ class Linking:
         """What is linked. Raises Missing, CannotLink, MissingSymbol."""
         table = SymbolTable(self, inputs)
         face = table.object(*self.entry)
+        if self.uses is not None:
+            system = compiler.prepare_system(face, table.find, __version__, self.options, self.uses)
+            return Linked(system, table.nodes())
         if self.manifest is None:
             tests = compiler.prepare_tests(face, table.find, __version__, self.options)
             return Linked(tests, table.nodes())

@@ -26,7 +26,7 @@ from dolbuild.rules.module import TESTS, interface_name, interface_node, module_
 from dolbuild.rules.node import Group, LinkTests, Node, Plan
 from dolbuild.rules.reading import Reading, ReadSpirit, ReadSystem
 from dolbuild.rules.spirit import manifest_node, spirit_entries, spirit_node
-from dolbuild.rules.system import system_manifest_node, system_node
+from dolbuild.rules.system import Uses, system_manifest_node, system_node, system_targets
 from dolbuild.rules.test import link_tests, test_name, test_node
 from dolbuild.settings import Profile
 from dolbuild.workspace import join
@@ -61,6 +61,7 @@ class _Planner:
         self.targets: dict[str, str] = {}
         self.packages: dict[str, Package] = {}
         self.tests: dict[str, LinkTests] = {}
+        self.uses: dict[str, Uses] = {}
         self._resolvable: dict[str, Resolvable] = {}
         self.diagnostics: list[Diagnostic] = [*workspace.diagnostics, *reading.diagnostics]
         self.wasm_nodes: list[str] = []
@@ -165,7 +166,11 @@ class _Planner:
         )
         context = [sorted(requires), [d.message for d in diagnostics]]
         self.add(system_manifest_node(name, read.member.folder, read.data, tuple(diagnostics), context))
-        self.add(system_node(name, read.member.folder, read.data, (f"manifest:{name}", _modules(self.packages[id_]))))
+        wanted = {requirement.name.text: str(requirement.wanted).strip('"') for requirement in read.requires}
+        self.uses[id_] = {
+            used: {"requirement": wanted[name], "version": available[used].version}
+            for name, used in sorted(requires.items())
+        }
 
     def entry_points(self, read: ReadSpirit) -> list[Diagnostic]:
         """Entry points that the manifest names and that do not exist."""
@@ -228,8 +233,11 @@ class _Planner:
                 self.nodes.later(name, partial(parts.test, module))
                 self.tests[name] = partial(parts.linked_tests, module)
                 links.append(name)
-        if SYSTEM in package.modules:
-            links.append(f"system:{package.label}")
+        if package.id in self.uses:
+            name = f"system:{package.label}"
+            self.nodes.later(name, parts.system)
+            self.targets |= dict.fromkeys(system_targets(package.label, self.workspace.settings.output), name)
+            links.append(name)
         self.links[package.label] = tuple(links)
 
     def group_of(self, name: str, nodes: tuple[str, ...], doc: str = "") -> None:
@@ -312,6 +320,12 @@ class _Parts:
         waits = (f"manifest:{self.package.label}", _modules_for(self.package))
         output = planner.workspace.settings.output
         return spirit_node(self.package, self.required, output, planner.profile.name, planner.options, waits)
+
+    def system(self) -> Node:
+        planner, package = self.planner, self.package
+        waits = (f"manifest:{package.label}", _modules_for(package))
+        output, profile = planner.workspace.settings.output, planner.profile.name
+        return system_node(package, self.required, planner.uses[package.id], output, profile, planner.options, waits)
 
     def test(self, module: str) -> Node:
         planner = self.planner

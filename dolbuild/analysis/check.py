@@ -12,6 +12,7 @@ from dolbuild.analysis.effects import Effects
 from dolbuild.analysis.members import Members
 from dolbuild.analysis.resolution import FACE, Target, Unresolved
 from dolbuild.analysis.statements import Body
+from dolbuild.analysis.system import System, describe
 from dolbuild.analysis.world import Item, Missing, Scope, World, bound_name, symbol
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.source import Span
@@ -54,6 +55,7 @@ class Checked:
     module: v.Module = field(default_factory=v.Module)
     exports: list[Export] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    system: System | None = None
     declarations: Declarations = field(kw_only=True)
 
 
@@ -69,7 +71,7 @@ def check(parsed: Parsed, scope: Scope, world: World, effect_boundary: bool = Fa
     checker.unused(parsed.file.items, scope)
     exports = checker.exports(own)
     diagnostics = [*parsed.diagnostics, *checker.diagnostics()]
-    return Checked(checker.result, exports, diagnostics, declarations=checker.declarations)
+    return Checked(checker.result, exports, diagnostics, checker.system, declarations=checker.declarations)
 
 
 class _Checker:
@@ -85,6 +87,7 @@ class _Checker:
         self.constants: dict[str, tuple[t.Const | t.Variable, Members]] = {}
         self.values: dict[str, Any] = {}
         self.in_progress: set[str] = set()
+        self.system: System | None = None
 
     def diagnostics(self) -> list[Diagnostic]:
         return [diagnostic for context in self.contexts for diagnostic in context.diagnostics]
@@ -117,6 +120,8 @@ class _Checker:
                     if scope.path != (SYSTEM,):
                         context.report(item, "E0113", "a system is declared in System.dol, not in a module")
                     members.gene(item, scope)
+                    own = symbol(scope, item.name)
+                    self.system = describe(item, own, context, self.declarations, self.result)
                 case t.Trait():
                     members.trait(item, scope)
                 case t.Impl():

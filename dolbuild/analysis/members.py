@@ -146,6 +146,8 @@ class Members:
                     self.variants(variants, names)
                 case t.Function():
                     self.function(member, f"{name}.{member.name}", outer=generics, owner=own)
+                case t.Constraint() if isinstance(item, t.System):
+                    self.condition(member, own, generics)  # its host looks at it (`dolbuild.analysis.system`)
                 case t.Constraint():
                     self.constraint(member, name, own, generics)
                 case t.Law():

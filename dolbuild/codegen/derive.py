@@ -7,10 +7,11 @@ from dolbuild.analysis import types as ty
 from dolbuild.analysis.unify import known
 from dolbuild.analysis.world import substitute
 from dolbuild.codegen import access, making, operations, optional
-from dolbuild.codegen.frame import Environment, Frame, constant, negate, sequence
+from dolbuild.codegen.frame import Environment, Frame, constant, negate, sequence, zero
 from dolbuild.codegen.ir import I32, NOP, REF, UNREACHABLE, Code, Data, Function, Unit, slots
 from dolbuild.codegen.names import derived, instance_name
 from dolbuild.codegen.shapes import Shape, fields_layout, variant_layout, vtable_functions
+from dolbuild.codegen.storage import store
 
 Parts = list[tuple[str, ty.Type, tuple[int, ...]]]
 """Names, types and locals of the parts of a value."""
@@ -409,6 +410,31 @@ _KINDS: dict[str, Callable[[_Maker, ty.Type, tuple[int, ...], tuple[int, ...]], 
     "same": _same, "less": _less, "hash": _hash, "text": _text, "shown": _shown, "json": _json,
 }  # fmt: skip
 DERIVED_KINDS = frozenset(_KINDS)
+
+
+# -- blank objects ---------------------------------------------------------------------------------
+
+
+def blank(unit: Unit, environment: Environment, kind: str, type_: ty.Type) -> None:
+    """``blank<T>`` and ``blank:Variant<T>``: a new object whose cells are all 0, which a host fills before anything else runs."""
+    maker = _Maker(unit, environment)
+    shape = maker.shape_of(type_)
+    variant = kind.partition(":")[2]
+    if not variant:
+        layout = fields_layout(shape, type_)[0]
+        values = [(cell, zero(cell.slot)) for cell in layout.cells]
+    elif not shape.payload_types(type_, variant):
+        body = making.variant_of(maker, type_, variant, [])
+        unit.functions.append(Function(derived(kind, type_), (), (REF,), maker.locals, body, -1))
+        return
+    else:
+        layout = variant_layout(shape, type_, variant)[0]
+        values = [(layout.cells[0], constant(shape.tag(variant)))]
+        values += [(cell, zero(cell.slot)) for cell in layout.cells[1:]]
+    made, at = maker.allocate(layout)
+    stores = [store(cell, maker.get((at,)), value) for cell, value in values]
+    body = sequence((made, *stores, maker.get((at,))))
+    unit.functions.append(Function(derived(kind, type_), (), (REF,), maker.locals, body, -1))
 
 
 # -- traits ----------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ from dolbuild.codegen.optimise import COLLECTORS, collecting
 from dolbuild.codegen.shapes import Shape, TraitFunction, to_json
 from dolbuild.source import SourceFile
 
+VARIABLE = "#variable"
+"""Behind the symbol of a module's ``var``: its type, and the symbols of its slots."""
+
 
 def generate(source: SourceFile, checked: checking.Checked, options: Options, shown: str, trusted: bool) -> Object:
     """The object of a checked module, without what it exports to the host. *trusted*: it is the runtime, whose arithmetic
@@ -44,8 +47,8 @@ def generate(source: SourceFile, checked: checking.Checked, options: Options, sh
             parameters = tuple(slot for local in function.parameters for slot in slots(local.type))
             symbols[function.symbol] = objects.import_symbol(function.symbol, (parameters, slots(function.result)))
         elif function.generics or options.whole:
-            described = template.dump(function, line_of)
-            symbols[function.symbol] = objects.value_symbol(function.symbol, "template", described, shown)
+            dumped = template.dump(function, line_of)
+            symbols[function.symbol] = objects.value_symbol(function.symbol, "template", dumped, shown)
         else:
             lower_function(unit, environment, function)
     own = {function.symbol for function in unit.functions}
@@ -57,7 +60,12 @@ def generate(source: SourceFile, checked: checking.Checked, options: Options, sh
     for name, (start, what) in unit.unsupported.items():
         symbols[name] = objects.unsupported_symbol(name, shown, line_of(start), what)
     for constant in module.constants:
-        symbols.update(_global(constant, unit.data))
+        made_of = _global(constant, unit.data)
+        symbols.update(made_of)
+        if constant.mutable and made_of:
+            described: Any = {"type": type_text(constant.type), "slots": list(made_of)}
+            name = constant.symbol + VARIABLE
+            symbols[name] = objects.value_symbol(name, "variable", described)
     for name, data in unit.data.items():
         symbols[name] = objects.data_symbol(name, data)
     for gene in module.genes:
@@ -105,7 +113,7 @@ def describe_shape(declarations: Declarations, symbol: str) -> Shape | None:
         variants,
         tuple(name for name, (_, has_default) in gene.fields.items() if has_default),
         text.symbol if text is not None and text.takes_self and not text.parameters else "",
-        gene.constraints,
+        () if gene.kind == "system" else gene.constraints,  # a host looks at those of a System
     )
 
 

@@ -167,6 +167,8 @@ class Instances:
                 trait = types[0]
                 assert isinstance(trait, ty.Named)
                 unit.data[name] = derive.trait_table(environment, trait, types[1])
+            elif kind.partition(":")[0] == "blank":
+                derive.blank(unit, environment, kind, types[0])
             elif kind.startswith("unboxed"):
                 derive.unboxed(unit, environment, kind, types)
             elif kind.startswith("call:"):

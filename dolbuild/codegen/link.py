@@ -16,6 +16,7 @@ from dolbuild.codegen.ir import Code, Function
 from dolbuild.codegen.lower import set_slot
 from dolbuild.codegen.object import Symbol, code_symbol, function_symbol, parse_signature
 from dolbuild.codegen.roots import insert_roots
+from dolbuild.codegen.storage import CLASSES
 
 PAGE = 65536
 STACK_TOP = 1 << 22
@@ -38,11 +39,13 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be linked. *sections* are custom sections by name."""
+    """What is to be linked. *sections* are custom sections by name. *state*: the host keeps the whole state of the program, so
+    all variables are exported, and a section says where the rest lies."""
 
     roots: tuple[Root, ...]
     sections: Mapping[str, bytes] = field(default_factory=dict)
     tool: str = ""
+    state: bool = False
 
 
 class MissingSymbol(Exception):
@@ -190,6 +193,12 @@ class _Linker:
             for index, symbol in enumerate(self.globals)
             if symbol.name in SHOWN_GLOBALS
         ]
+        if self.request.state:
+            exports += [
+                text(VARIABLE_EXPORT + symbol.name) + b"\x03" + uleb(index)
+                for index, symbol in enumerate(self.globals)
+                if symbol.mutable
+            ]
         head += _section(7, vector(exports))
         if self.table:
             functions = vector([uleb(self._function(name)) for name in self.table])
@@ -204,8 +213,11 @@ class _Linker:
             )
         tail += _custom("name", self._names())
         tail += _custom("dol.lines", self._lines(code_start, bodies))
-        for name in sorted(self.request.sections):
-            tail += _custom(name, self.request.sections[name])
+        sections = dict(self.request.sections)
+        if self.request.state:
+            sections["dol.layout"] = json_section(self._layout())
+        for name in sorted(sections):
+            tail += _custom(name, sections[name])
         if self.request.tool:
             producers = vector([text("processed-by") + vector([text("dolbuild") + text(self.request.tool)])])
             tail += _custom("producers", producers)
@@ -245,6 +257,18 @@ class _Linker:
                 out[at : at + 4] = value.to_bytes(4, "little")
         self.places["heap_base"] = start + len(out)
         return bytes(out).rstrip(b"\0"), start + len(out)
+
+    def _layout(self) -> Any:
+        """Where a host finds what belongs to the state, and what does not: below *start* is the shadow stack, *bookkeeping*
+        belongs to the allocator."""
+        classes = self.addresses.get(CLASSES)
+        size = next((len(s.body) for s in self.data if s.name == CLASSES), 0)
+        return {
+            "start": self.places["data_start"],
+            "bookkeeping": None if classes is None else [classes, classes + size],
+            "roots": {symbol.name: self.addresses[symbol.name] for symbol in self.roots},
+            "heap": self.places["heap_base"],
+        }
 
     # -- parts ------------------------------------------------------------------------------------
 
@@ -298,6 +322,9 @@ class _Linker:
             position += len(body)
         return bytes(out)
 
+
+VARIABLE_EXPORT = "dol.variable "
+"""Before the symbol of a variable that is exported as a part of the state."""
 
 SHOWN_GLOBALS = frozenset((
     "@dol/runtime/traps.MESSAGE", "@dol/runtime/memory.STACK", "@dol/runtime/memory.STRESS",

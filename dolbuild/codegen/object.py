@@ -25,7 +25,7 @@ class Symbol:
 
     *kind*: ``function``, ``import`` (the host gives it), ``global``, ``root`` (a variable that holds a reference),
     ``data``, ``template`` (a typed function that is compiled when it is linked, as `dolbuild.codegen.template` writes
-    it), ``shape`` (a gene or trait), ``implementations`` (of a gene or trait), or ``unsupported`` (an engine would
+    it), ``shape`` (a gene or trait), ``implementations`` (of a gene or trait), ``variable`` (its type), or ``unsupported`` (an engine would
     refuse it; its value says why). *references* are the symbols that it needs. *digest* covers everything here but
     the name of its file's module. *code* is there for what is compiled, but not encoded yet.
     """
@@ -47,11 +47,12 @@ class Symbol:
 
 @dataclass(slots=True)
 class Object:
-    """All symbols of one module, what it exports to the host, and its tests."""
+    """All symbols of one module, what it exports to the host, its tests, and its System, if it declares one."""
 
     symbols: dict[str, Symbol] = field(default_factory=dict)
     exports: list[Json] = field(default_factory=list)
     tests: list[Json] = field(default_factory=list)
+    system: Json | None = None
 
 
 def _digest(*parts: object) -> str:
@@ -162,7 +163,7 @@ def dump(object_: Object) -> bytes:
             entry["file"] = symbol.file
         elif symbol.kind == "data" and symbol.relocations:
             entry["relocs"] = [[r.offset, r.kind, r.symbol] for r in symbol.relocations]
-        elif symbol.kind in ("template", "shape", "implementations"):
+        elif symbol.kind in ("template", "shape", "implementations", "variable"):
             entry |= {"value": symbol.value, "file": symbol.file}
         elif symbol.kind == "unsupported":
             entry |= {"lines": [list(line) for line in symbol.lines], "file": symbol.file, "value": symbol.value}
@@ -170,7 +171,9 @@ def dump(object_: Object) -> bytes:
             value = repr(symbol.value) if isinstance(symbol.value, float) else symbol.value
             entry |= {"type": symbol.type, "value": value, "mutable": symbol.mutable}
         symbols.append(entry)
-    header = {"symbols": symbols, "exports": object_.exports, "tests": object_.tests}
+    header: Json = {"symbols": symbols, "exports": object_.exports, "tests": object_.tests}
+    if object_.system is not None:
+        header["system"] = object_.system
     line = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     return MAGIC + line + b"\n" + bytes(blob)
 
@@ -191,7 +194,7 @@ def load(data: bytes) -> Object:
     end = data.index(b"\n", len(MAGIC))
     header: Mapping[str, Any] = json.loads(data[len(MAGIC) : end])
     blob = memoryview(data)[end + 1 :]
-    object_ = Object(exports=header["exports"], tests=header["tests"])
+    object_ = Object(exports=header["exports"], tests=header["tests"], system=header.get("system"))
     for entry in header["symbols"]:
         start, length = entry.get("at", (0, 0))
         kind = entry["kind"]

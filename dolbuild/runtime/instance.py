@@ -3,7 +3,8 @@
 import atexit
 import ctypes
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -20,6 +21,14 @@ from dolbuild.runtime.values import lift, lower, read_text
 STACK, STRESS = "dol.memory.STACK", "dol.memory.STRESS"
 """Exported variables of the runtime: the shadow stack, and whether to collect at every allocation."""
 
+VARIABLE = "dol.variable "
+"""Before the symbol of each variable that a System exports."""
+
+PAGE = 65536
+
+FOREVER = 1 << 60
+"""Ticks of the engine that never come."""
+
 SMALL_WASM_STACK = 2 * 1024 * 1024 - 65536
 WASM_STACK = 64 * 1024 * 1024
 """Bytes of stack for WebAssembly; calls run in a thread that has more (`dolbuild.deep`)."""
@@ -32,6 +41,7 @@ RUNTIME_PREFIX = "@dol/"
 NATIVE = {
     "unreachable": "reached code that cannot be reached",
     "call stack exhausted": "the call stack is exhausted: a recursion has no end, or is too deep",
+    "interrupt": "it took longer than it may",
     "integer divide by zero": "division by zero",
     "integer overflow": "integer overflow in a division",
     "memory fault": "the recursion is too deep: the stack of references is exhausted",
@@ -57,9 +67,11 @@ class Trapped(Exception):
         self.frames = frames
 
 
-@lru_cache(maxsize=1)
-def _engine() -> wasmtime.Engine:
+@lru_cache(maxsize=2)
+def _engine(interruptible: bool) -> wasmtime.Engine:
     config = wasmtime.Config()
+    config.epoch_interruption = interruptible
+    config.wasm_multi_memory = True
     # Wasmtime wants its stack for asynchronous calls, which are not used here, to be as large; only its C API can say so.
     enlarge = getattr(bindings, "wasmtime_config_async_stack_size_set", None)
     if enlarge is not None:
@@ -74,9 +86,12 @@ atexit.register(_engine.cache_clear)  # wasmtime cannot be taken down while Pyth
 class Program:
     """A compiled module; instances of it are cheap."""
 
-    def __init__(self, wasm: bytes) -> None:
+    def __init__(self, wasm: bytes, interruptible: bool = False) -> None:
+        """*interruptible*: its calls can be given a limit of time (`Instance.limit`)."""
         self.wasm = wasm
-        self.module = wasmtime.Module(_engine(), wasm)
+        self.interruptible = interruptible
+        self.engine = _engine(interruptible)
+        self.module = wasmtime.Module(self.engine, wasm)
         self.sections = custom_sections(wasm)
 
     @property
@@ -113,9 +128,12 @@ class Instance:
         self.host = host
         host.instance = self
         self._base = self._length = 0
-        self.store = wasmtime.Store(_engine())
+        self.store = wasmtime.Store(program.engine)
+        if program.interruptible:
+            self.store.set_epoch_deadline(FOREVER)
         given = host.functions()
         imports: list[Any] = []
+        self.imports = imports
         for wanted in program.module.imports:
             name = f"{wanted.module}/{wanted.name}"
             type_ = wanted.type
@@ -151,6 +169,60 @@ class Instance:
     def write(self, address: int, data: bytes) -> None:
         ctypes.memmove(self._place(address, len(data)), data, len(data))
 
+    def size(self) -> int:
+        """Bytes of the memory."""
+        return self._memory.data_len(self.store)
+
+    def base(self) -> int:
+        """Where the memory is, until it grows."""
+        return self._place(0, 0)
+
+    def view(self) -> memoryview:
+        """The memory, until it grows."""
+        length = self.size()
+        base = self.base()
+        return memoryview((ctypes.c_ubyte * length).from_address(base)).cast("B")
+
+    def grow(self, size: int) -> None:
+        """Make the memory as large as *size* bytes. Raises `Trapped` where the machine has not as much."""
+        missing = -(-(size - self.size()) // PAGE)
+        if missing > 0:
+            try:
+                self._memory.grow(self.store, missing)
+            except wasmtime.WasmtimeError as error:
+                raise Trapped(str(error).split("\n", 1)[0], ()) from None
+
+    # -- variables --------------------------------------------------------------------------------
+
+    @cached_property
+    def _variables(self) -> dict[str, wasmtime.Global]:
+        found: dict[str, wasmtime.Global] = {}
+        for one in self.program.module.exports:
+            if one.name.startswith(VARIABLE):
+                variable = self.exports[one.name]
+                assert isinstance(variable, wasmtime.Global)
+                found[one.name.removeprefix(VARIABLE)] = variable
+        return found
+
+    def variables(self) -> dict[str, int | float]:
+        """The program's variables by symbol, where it exports them (Systems do)."""
+        return {name: variable.value(self.store) for name, variable in self._variables.items()}
+
+    def set_variables(self, values: Mapping[str, int | float]) -> None:
+        for name, value in values.items():
+            self._variables[name].set_value(self.store, value)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What is held meanwhile is let go at the end."""
+        stack = self._global(STACK)
+        before = stack.value(self.store) if stack is not None else 0
+        try:
+            yield
+        finally:
+            if stack is not None:
+                stack.set_value(self.store, before)
+
     def hold(self, address: int) -> None:
         """Keep an object from being collected until the call that is being prepared has ended: note it on the shadow
         stack, if there is a collector."""
@@ -174,6 +246,18 @@ class Instance:
             flag.set_value(self.store, 1)
 
     # -- calls ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def limited(self, ticks: int | None) -> Iterator[None]:
+        """What runs meanwhile traps after so many ticks of the engine (of an interruptible program)."""
+        if not self.program.interruptible:
+            yield
+            return
+        self.store.set_epoch_deadline(ticks if ticks is not None else FOREVER)
+        try:
+            yield
+        finally:
+            self.store.set_epoch_deadline(FOREVER)
 
     def raw(self, name: str, *arguments: int | float) -> Any:
         """Call an export with WebAssembly values. Raises `Trapped`."""

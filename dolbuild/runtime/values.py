@@ -7,7 +7,7 @@ the tuple ``(x,)``, a List a list, and the value of Void is ``()``.
 
 import re
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from dolbuild.runtime.instance import Instance
@@ -150,7 +150,13 @@ def read_text(instance: "Instance", address: int) -> str:
     return text_bytes(instance, address).decode("utf-8", "replace")
 
 
-def text_bytes(instance: "Instance", address: int) -> bytes:
+class Readable(Protocol):
+    """A memory."""
+
+    def read(self, address: int, size: int) -> bytes: ...
+
+
+def text_bytes(instance: Readable, address: int) -> bytes:
     """The bytes of a String; one that was appended to keeps them in a buffer (``strings.dol``)."""
     header, size, _, buffer = struct.unpack("<IIII", instance.read(address & 0xFFFFFFFF, 16))
     start = buffer if header else address & 0xFFFFFFFF

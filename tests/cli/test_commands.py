@@ -7,6 +7,8 @@ import sys
 from tests.conftest import MakeWorkspace
 from tests.support.workspaces import Workspace, spirit
 
+MEASURES_PROCESSES = True
+
 GOOD = {
     "good/Spirit.dol": spirit("good"),
     "good/src/lib.dol": (

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from tests.support.workspaces import UNMEASURED, Workspace
+from tests.support.workspaces import Workspace
 
 ROUNDS = 25
 
@@ -40,7 +40,7 @@ def start(workspace: Workspace) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "dolbuild.commands.main", "build"],
         cwd=workspace.root,
-        env=workspace.environment() | UNMEASURED,
+        env=workspace.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import MakeWorkspace
 from tests.rules.test_graph import BASE, built, edit
 from tests.support.caches import webdav
-from tests.support.workspaces import SETTINGS, UNMEASURED, Workspace, spirit
+from tests.support.workspaces import SETTINGS, Workspace, spirit
 
 
 def many(count: int = 30) -> dict[str, str]:
@@ -28,12 +28,6 @@ def many(count: int = 30) -> dict[str, str]:
     for n in range(count):
         files[f"all/src/m{n}.dol"] = f"pub fun f{n}() -> Int64 {{ return {n} }}\n"
     return files
-
-
-@pytest.fixture(autouse=True)
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in UNMEASURED.items():
-        monkeypatch.setenv(name, value)
 
 
 def start(workspace: Workspace, *arguments: str) -> subprocess.Popen[bytes]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from tests.conftest import MakeWorkspace
 from tests.support.workspaces import SETTINGS, Workspace, spirit
 
+MEASURES_PROCESSES = True
+
 SPEC = Path(__file__).parents[1] / "spec"
 MESSY = "pub   fun one( )->Int64{return  1}\n"
 NEAT = "pub fun one() -> Int64 { return 1 }\n"

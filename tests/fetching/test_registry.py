@@ -15,6 +15,8 @@ from tests.support.published import app, library, put
 from tests.support.servers import PASSWORD, USER, Nginx
 from tests.support.workspaces import Workspace
 
+MEASURES_PROCESSES = True
+
 
 def settings(**registries: str) -> dict[str, str]:
     lines = "".join(f'{name} = "{url}"\n' for name, url in registries.items())

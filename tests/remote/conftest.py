@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.rules.test_graph import BASE
-from tests.support.workspaces import SETTINGS, UNMEASURED, Workspace
+from tests.support.workspaces import SETTINGS, Workspace
 
 FILES = {name: text for name, text in BASE.items() if name != "user/src/alone.dol"}
 
@@ -22,7 +22,7 @@ def clone(tmp_path: Path) -> Clone:
         root = tmp_path / f"clone-{len(made)}" / ("deep" * len(made)) / "work"
         root.mkdir(parents=True)
         place = Workspace(
-            root, home or tmp_path / f"home-{len(made)}", {"DOL_REMOTE_TIMEOUT": "3", **UNMEASURED, **(variables or {})}
+            root, home or tmp_path / f"home-{len(made)}", {"DOL_REMOTE_TIMEOUT": "3", **(variables or {})}
         )
         place.write({"dolbuild.toml": SETTINGS + settings, **FILES})
         made.append(place)

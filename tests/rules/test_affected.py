@@ -10,6 +10,8 @@ from tests.rules.test_graph import BASE, edit
 from tests.support.servers import git
 from tests.support.workspaces import Workspace, spirit
 
+MEASURES_PROCESSES = True
+
 MORE = {
     "third/Spirit.dol": spirit("third"),
     "third/src/lib.dol": "pub fun four() -> Int64 { return 4 }\n",

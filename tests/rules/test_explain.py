@@ -12,6 +12,8 @@ from dolbuild.rules.explain import Difference, compare
 from tests.conftest import MakeWorkspace
 from tests.rules.test_graph import BASE, built, edit
 
+MEASURES_PROCESSES = True
+
 values = st.dictionaries(st.sampled_from("abcd"), st.text(max_size=3) | st.integers(0, 3), max_size=4)
 records = st.builds(
     Record, st.sampled_from(["module", "spirit"]), st.integers(1, 2), st.sampled_from(["t", "u"]), values,

@@ -10,6 +10,8 @@ from dolbuild.rules.build import open_session
 from tests.conftest import MakeWorkspace
 from tests.support.workspaces import Workspace, spirit
 
+MEASURES_PROCESSES = True
+
 PACKAGE = Path(dolbuild.__file__).resolve().parent
 
 BASE = {

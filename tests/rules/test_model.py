@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.caches import webdav
-from tests.support.workspaces import SETTINGS, UNMEASURED, Ran, Workspace, spirit
+from tests.support.workspaces import SETTINGS, Ran, Workspace, spirit
 
 SPIRITS = ("one", "two", "three")
 STEPS = 14
@@ -158,7 +158,7 @@ def targets(root: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("DOL_MODEL_SEEDS", "3"))))
 def test_any_sequence_of_edits(tmp_path: Path, seed: int) -> None:
-    work = Workspace(tmp_path / "work", tmp_path / "home", UNMEASURED)
+    work = Workspace(tmp_path / "work", tmp_path / "home")
     work.root.mkdir()
     start(work)
     assert work.build().status == 0
@@ -169,7 +169,7 @@ def test_any_sequence_of_edits(tmp_path: Path, seed: int) -> None:
         profile = editor.random.choice(((), (), ("--release",)))
         history += profile
         incremental = work.build(*profile)
-        clean = Workspace(tmp_path / "clean", tmp_path / "clean-home", UNMEASURED)
+        clean = Workspace(tmp_path / "clean", tmp_path / "clean-home")
         shutil.copytree(work.root, clean.root, ignore=shutil.ignore_patterns("target", ".dolbuild"))
         expected = clean.build(*profile)
         assert incremental.status == expected.status, (history, incremental, expected)
@@ -187,7 +187,7 @@ def test_any_sequence_of_edits_through_a_remote(tmp_path: Path, seed: int) -> No
     """Whoever has nothing but the remote gets what whoever edits has, and makes nothing itself."""
     (tmp_path / "server").mkdir()
     with webdav(tmp_path / "server") as cache:
-        writing = {"DOL_REMOTE": cache.url, "DOL_REMOTE_UPLOAD": "true", **UNMEASURED}
+        writing = {"DOL_REMOTE": cache.url, "DOL_REMOTE_UPLOAD": "true"}
         work = Workspace(tmp_path / "work", tmp_path / "home", writing)
         work.root.mkdir()
         start(work)
@@ -197,7 +197,7 @@ def test_any_sequence_of_edits_through_a_remote(tmp_path: Path, seed: int) -> No
         for number in range(STEPS // 2):
             history.append(editor.step())
             incremental = work.build()
-            reading = {"DOL_REMOTE": cache.url, **UNMEASURED}
+            reading = {"DOL_REMOTE": cache.url}
             reader = Workspace(tmp_path / "reader", tmp_path / f"reader-home-{number}", reading)
             shutil.copytree(work.root, reader.root, ignore=shutil.ignore_patterns("target", ".dolbuild"))
             read = reader.build()

@@ -17,6 +17,8 @@ from tests.conftest import MakeWorkspace
 from tests.rules.test_graph import BASE, built, edit
 from tests.support.workspaces import SETTINGS, Workspace, spirit
 
+MEASURES_PROCESSES = True
+
 
 def answer(workspace: Workspace) -> str:
     """What is really built says."""
