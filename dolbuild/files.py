@@ -34,11 +34,11 @@ def read_whole(path: str) -> bytes:
         os.close(handle)
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, synced: bool = False) -> None:
     """Write a file under a temporary name beside its own, then rename it.
 
     A process that is killed leaves the old file, or the new one, and at most a temporary file that starts
-    with ``.tmp-``. Raises OSError.
+    with ``.tmp-``. *synced*: it is on the disk afterwards, even if the machine fails. Raises OSError.
     """
     name = f"{path.parent}/{PREFIX}{os.getpid():x}-{_token}-{next(_numbers):x}"
     try:
@@ -51,15 +51,28 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             left = memoryview(data)
             while left:
                 left = left[os.write(handle, left) :]
+            if synced:
+                os.fsync(handle)
         finally:
             os.close(handle)
         os.replace(name, path)
+        if synced:
+            sync_folder(path.parent)
     except BaseException:
         try:
             os.unlink(name)
         except OSError:
             pass
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sweep(folder: Path) -> None:

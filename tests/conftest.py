@@ -42,6 +42,14 @@ def make_workspace(tmp_path: Path) -> MakeWorkspace:
 def examples(tmp_path: Path) -> Workspace:
     """A copy of the Spirits of ``examples/workspace`` that need no others, which nobody has built."""
     root = tmp_path / "examples"
-    others = ("http-service", "container-lib", "containers", "scheduler", "monitoring", "networking", "production-cluster")
+    others = (
+        "http-service",
+        "container-lib",
+        "containers",
+        "scheduler",
+        "monitoring",
+        "networking",
+        "production-cluster",
+    )
     shutil.copytree(EXAMPLES, root, ignore=shutil.ignore_patterns("target", ".dolbuild", *others))
     return Workspace(root, tmp_path / "home")

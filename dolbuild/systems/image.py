@@ -7,7 +7,6 @@ state.
 
 import ctypes
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dolbuild.runtime.instance import Instance
@@ -45,10 +44,10 @@ class Changes:
 class Image:
     """A copy of an instance's state. *start* is the first byte that belongs to it."""
 
-    def __init__(self, instance: Instance, start: int, size: int = 0) -> None:
+    def __init__(self, instance: Instance, start: int) -> None:
         self.instance = instance
         self.start = start
-        self.memory = bytearray(size or instance.size())
+        self.memory = bytearray(instance.size())
         self.variables: dict[str, Number] = {}
 
     # -- taking -----------------------------------------------------------------------------------
@@ -97,14 +96,6 @@ class Image:
         for at, data in changes.ranges:
             self.memory[at : at + len(data)] = data
         self.variables.update(changes.variables)
-
-    def apply(self, size: int, ranges: Iterable[tuple[int, bytes]], variables: Mapping[str, Number]) -> None:
-        """Add changes that were written down to the image."""
-        if size > len(self.memory):
-            self.memory.extend(bytes(size - len(self.memory)))
-        for at, data in ranges:
-            self.memory[at : at + len(data)] = data
-        self.variables.update(variables)
 
     def undo(self, changes: Changes) -> None:
         """The instance becomes what the image is, where these are all the differences."""

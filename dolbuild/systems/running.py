@@ -104,6 +104,10 @@ def no_keep(function: str, changes: Changes) -> None:
     """Keeps nothing."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Running:
     """One instance of a System."""
 
@@ -122,6 +126,8 @@ class Running:
         self.image = Image(self.instance, self.table.layout.start)
         self.address = 0
         self.keep: Keep = no_keep
+        self.kept: Callable[[], None] = _nothing
+        """What is done when a call has been committed."""
         self.counts = Counts(evaluated={one.name: 0 for one in self.table.constraints})
         self.watcher = _Watcher(self) if watched and self.table.constraints else None
         self.footprints: dict[str, _Footprint] = {}
@@ -138,24 +144,28 @@ class Running:
                 check_names(dict(given), [str(part.name) for part in self.table.state.fields], "")
                 slots = [self.maker.field(part, dict(given), "") for part in self.table.state.fields]
                 address = self.maker.filled(self.table.state.new, self.table.state.fields, slots)
-            self.pin(address)
         except WrongValue as wrong:
             raise WrongArguments(wrong.path, wrong.message) from None
         except Trapped as trapped:
             raise Stopped(trapped.message, trapped.frames) from None
-        self.image.variables = self.instance.variables()
-        self.image.commit(self.image.changes())
-        self.judge(None)
-        self.image.commit(self.image.changes())
+        self.adopt(address)
 
     def pin(self, address: int) -> None:
         """Hold the System itself for good."""
         self.address = address
         self.instance.hold(address)
 
-    def resume(self, size: int, memory: bytes, variables: Mapping[str, Number], address: int) -> None:
-        """Become what another instance of the same module was. *memory* is from the layout's start on."""
-        self.image.apply(size, [(self.table.layout.start, memory)], variables)
+    def adopt(self, address: int) -> None:
+        """Take what lies in the instance for the state. Raises Broken, Stopped where the constraints do not hold."""
+        self.pin(address)
+        self.image.variables = self.instance.variables()
+        self.image.commit(self.image.changes())
+        deeply(lambda: self.judge(None))
+
+    def resume(self, memory: bytearray, variables: Mapping[str, Number], address: int) -> None:
+        """Become what another instance of the same module was."""
+        self.image.memory = memory
+        self.image.variables = dict(variables)
 
         def restore() -> None:
             self.image.restore()
@@ -201,6 +211,7 @@ class Running:
             raise
         self.image.commit(changes)
         self.counts.committed += 1
+        self.kept()
         return result
 
     def _result(self, function: Function, given: Mapping[str, Any]) -> Any:
