@@ -221,18 +221,19 @@ class _Explanation:
                 return [t.For(*at, node.pattern, node.iterable, t.Block(*at, [fails]))]
             case t.Quantifier():
                 return self.note(node.iterable)
-            case t.Binary("&&"):
+            case t.Binary(operator="&&"):
                 left = t.Block(*at, self.expression(node.left))
                 right = t.Block(*at, self.expression(node.right))
                 return [t.If(*at, t.Unary(*at, "!", node.left), left, right)]
-            case t.Binary("||"):
+            case t.Binary(operator="||"):
                 return [*self.expression(node.left), *self.expression(node.right)]
             case t.Binary() if node.operator in COMPARISONS:
                 return [*self.note(node.left), *self.note(node.right)]
             case t.Unary():
                 return self.expression(node.operand)
             case t.Call():
-                return [part for argument in node.arguments for part in self.note(argument.value)]
+                found = [part for argument in node.arguments for part in self.note(argument.value)]
+                return found or (self.note(node.callee.value) if isinstance(node.callee, t.Member) else [])
             case t.Member():
                 return self.note(node)
             case _:

@@ -1,4 +1,4 @@
-"""``dolbuild exec``: run a binary of a Spirit, or call a function of its library."""
+"""``dolbuild exec``: run a binary of a Spirit, call a function of its library, or one of a System."""
 
 import io
 import sys
@@ -36,16 +36,20 @@ def run(arguments: list[str]) -> int:
     name, *rest = arguments
     try:
         session = open_session(root, release=options.release, access=Access(tell=tell))
-        node = session.plan.nodes.get(f"spirit:{name}")
+        node = session.plan.nodes.get(f"spirit:{name}") or session.plan.nodes.get(f"system:{name}")
         if node is None:
-            known = sorted(n.removeprefix("spirit:") for n in session.plan.nodes if n.startswith("spirit:"))
-            return _usage(f"there is no Spirit `{name}` here; there are: {', '.join(known) or 'none'}")
-        if not _build(session, node):
+            known = sorted(n.partition(":")[2] for n in session.plan.nodes if n.startswith(("spirit:", "system:")))
+            return _usage(f"there is no Spirit or System `{name}` here; there are: {', '.join(known) or 'none'}")
+        if node.name.startswith("spirit:") and (options.state is not None or options.keep is not None):
+            return _usage(f"`{name}` is a Spirit; only Systems have a state")
+        if not bring_up_to_date(session, node):
             return 1
     except DiagnosticError as error:
         for diagnostic in error.diagnostics:
             sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()))
         return 1
+    if node.name.startswith("system:"):
+        return _run_system(session, node, name, rest, options)
     return _run_artifact(session, node, name, rest, options.capabilities)
 
 
@@ -53,11 +57,13 @@ def run(arguments: list[str]) -> int:
 class _Options:
     release: bool
     capabilities: Capabilities
+    state: str | None = None
+    keep: str | None = None
 
 
 USAGE_LINE = (
     "dolbuild exec [--release] [--allow-read=PATH] [--allow-write=PATH] [--allow-net] [--allow-env[=NAME]] "
-    "SPIRIT [FUNCTION] [ARGUMENT...]"
+    "SPIRIT [FUNCTION] [ARGUMENT...], or dolbuild exec [--state=JSON|@FILE] [--keep[=FOLDER]] SYSTEM [FUNCTION] [JSON...]"
 )
 
 
@@ -67,11 +73,17 @@ def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
     read: list[Path] = []
     write: list[Path] = []
     env: list[str] | None = []
+    state: str | None = None
+    keep: str | None = None
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
         option, given, value = rest.pop(0).partition("=")
         if option == "--release" and not given:
             release = True
+        elif option == "--state" and value:
+            state = value
+        elif option == "--keep":
+            keep = value
         elif option == "--allow-net" and not given:
             net = True
         elif option in ("--allow-read", "--allow-write") and value:
@@ -81,7 +93,7 @@ def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
         else:
             raise ValueError(f"`{option}{given}{value}` is no option of `dolbuild exec`; {USAGE_LINE}")
     names = None if env is None else tuple(env)
-    return _Options(release, Capabilities(tuple(read), tuple(write), net, names)), rest
+    return _Options(release, Capabilities(tuple(read), tuple(write), net, names), state, keep), rest
 
 
 def _usage(text: str) -> int:
@@ -89,7 +101,7 @@ def _usage(text: str) -> int:
     return USAGE
 
 
-def _build(session: Session, node: Node) -> bool:
+def bring_up_to_date(session: Session, node: Node) -> bool:
     """Bring a node and what it needs up to date, quietly; False where that failed (and was shown)."""
     report = Report(session, Style(io.StringIO(), sys.stderr, False, sys.stderr.isatty()))
     report.diagnostics.clear()
@@ -104,6 +116,40 @@ def _build(session: Session, node: Node) -> bool:
             sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()) + "\n")
         return False
     return True
+
+
+def _run_system(session: Session, node: Node, name: str, arguments: list[str], options: _Options) -> int:
+    """Call a function of a System with JSON, and print what it gives."""
+    from dolbuild.commands import systems
+    from dolbuild.rules.system import MODULE
+    from dolbuild.runtime.host import Host
+
+    path = next(path for path, artifact in node.targets.items() if artifact == MODULE)
+    wasm = (session.root / path).read_bytes()
+    folder = None if options.keep is None else Path(options.keep or session.root / systems.KEPT / name)
+    host = Host(options.capabilities)
+    opened = None
+    try:
+        state = systems.read_state(options.state)
+        running, opened = systems.open_system(wasm, host, state, folder)
+        for said in opened.said if opened is not None else ():
+            sys.stderr.write(f"{said}\n")
+        if not arguments:
+            sys.stdout.write(systems.functions(running))
+            return 0
+        sys.stdout.write(systems.as_text(systems.call(running, arguments[0], arguments[1:])))
+    except systems.WrongJson as error:
+        return _usage(str(error))
+    except DiagnosticError as error:
+        systems.show(error)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        host.close()
+        if opened is not None:
+            opened.close()
+    return 0
 
 
 def _run_artifact(session: Session, node: Node, name: str, arguments: list[str], capabilities: Capabilities) -> int:
@@ -195,4 +241,4 @@ def show_trap(message: str, frames: Any) -> str:
     return render(Diagnostic("E0804", message, notes=notes), color=sys.stderr.isatty())
 
 
-__all__ = ["run"]
+__all__ = ["bring_up_to_date", "run"]

@@ -17,6 +17,9 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
   dolbuild exec SPIRIT [ARG...] run a Spirit's binary
   dolbuild exec SPIRIT FUNCTION [ARG...]
                                 call an exported function of its library
+  dolbuild exec SYSTEM FUNCTION [JSON...]
+                                call a function of a System
+  dolbuild up SYSTEM            keep a System running, behind HTTP on this machine
   dolbuild add PACKAGE[@REQUIREMENT]... | remove PACKAGE...
                                 change what a Spirit requires, and the lock
   dolbuild lock | update [PACKAGE...]
@@ -116,6 +119,12 @@ def _lock(arguments: list[str]) -> int:
     return lock(arguments)
 
 
+def _up(arguments: list[str]) -> int:
+    from dolbuild.commands.up import run
+
+    return run(arguments)
+
+
 def _update(arguments: list[str]) -> int:
     from dolbuild.commands.lock import update
 
@@ -164,6 +173,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "parse": _parse,
     "publish": _publish,
     "remove": _remove,
+    "up": _up,
     "update": _update,
     "vendor": _vendor,
     "wat": _wat,

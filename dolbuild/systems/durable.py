@@ -27,10 +27,10 @@ from dolbuild.systems.image import Changes, Number
 SNAPSHOT, JOURNAL, LOCK = "snapshot", "journal", "lock"
 SNAPSHOT_MAGIC = b"dolbuild system snapshot 1\n"
 JOURNAL_MAGIC = b"dolbuild system journal 1\n"
-HEAD = struct.Struct("<IQ")
-"""Before a record: its bytes, and their xxh3."""
+MARK = b"call"
+HEAD = struct.Struct("<4sIQ")
+"""Before a record: the mark, how many bytes it has, and their xxh3."""
 
-LARGEST_RECORD = 1 << 31
 SMALLEST_PACKED = 512
 """Bytes of changes from which on they are compressed."""
 
@@ -128,7 +128,7 @@ class Durable:
     def append(self, function: str, changes: Changes) -> None:
         """Write a committed call down. Raises OSError; then the journal is as it was."""
         record = _record(self.sequence + 1, function, changes)
-        data = HEAD.pack(len(record), xxhash.xxh3_64_intdigest(record)) + record
+        data = HEAD.pack(MARK, len(record), xxhash.xxh3_64_intdigest(record)) + record
         try:
             left = memoryview(data)
             while left:
@@ -200,20 +200,27 @@ def _records(journal: bytes) -> Iterator[tuple[int, int, Mapping[str, Any], byte
             return
         raise Damaged(f"{JOURNAL}: this is no journal of this version of dolbuild")
     at = len(JOURNAL_MAGIC)
-    while at + HEAD.size <= len(journal):
-        length, digest = HEAD.unpack_from(journal, at)
-        end = at + HEAD.size + length
-        if end > len(journal):
-            return
-        record = journal[at + HEAD.size : end]
-        if xxhash.xxh3_64_intdigest(record) != digest:
-            if end == len(journal) or not any(journal[end:]):
-                return
-            raise Damaged(f"{JOURNAL}: the record at byte {at} is damaged, and there are others behind it")
+    while (record := _record_at(journal, at)) is not None:
         head, _, data = record.partition(b"\n")
         described = json.loads(head)
+        end = at + HEAD.size + len(record)
         yield end, described["sequence"], described, zlib.decompress(data) if described["packed"] else data
         at = end
+    behind = journal.find(MARK, at + 1)
+    while behind >= 0:
+        if _record_at(journal, behind) is not None:
+            raise Damaged(f"{JOURNAL}: the record at byte {at} is damaged, and there are others behind it")
+        behind = journal.find(MARK, behind + 1)
+
+
+def _record_at(journal: bytes, at: int) -> bytes | None:
+    """The record at a place, if it is there whole."""
+    if at + HEAD.size > len(journal):
+        return None
+    mark, length, digest = HEAD.unpack_from(journal, at)
+    record = journal[at + HEAD.size : at + HEAD.size + length]
+    whole = mark == MARK and len(record) == length and xxhash.xxh3_64_intdigest(record) == digest
+    return record if whole else None
 
 
 def _apply(kept: Kept, record: Mapping[str, Any], data: bytes) -> None:

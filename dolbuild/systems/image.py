@@ -18,10 +18,9 @@ LINE = 1024
 """Bytes in which the places of changes are looked for."""
 
 WORD = 8
-NEAR = 32
-"""Bytes between two changes that are cheaper to note than another range."""
+_CHANGED = re.compile(rb"[^\0]+(?:\0{1,32}[^\0]+)*")
+"""Bytes that differ; those between that do not are cheaper to note than another range."""
 
-_CHANGED = re.compile(rb"[^\0]+")
 _compare = ctypes.CDLL(None).memcmp
 _compare.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
@@ -74,7 +73,7 @@ class Image:
         return found
 
     def _lines(self, base: int, at: int, length: int, found: list[tuple[int, bytes]]) -> None:
-        """The ranges within a piece, whole words of it, those that are near to each other as one."""
+        """The ranges within a piece, whole words of it."""
         now = ctypes.string_at(base + at, length)
         before = bytes(self.memory[at : at + length])
         for line in range(0, length, LINE):
@@ -85,8 +84,6 @@ class Image:
             for match in _CHANGED.finditer(differing.to_bytes(len(new), "little")):
                 first = line + match.start() // WORD * WORD
                 last = min(length, line + -(-match.end() // WORD) * WORD)
-                if found and at + first - (found[-1][0] + len(found[-1][1])) <= NEAR and found[-1][0] >= at:
-                    first = found.pop()[0] - at
                 found.append((at + first, now[first:last]))
 
     # -- applying ---------------------------------------------------------------------------------

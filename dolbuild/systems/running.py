@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import wasmtime
 
@@ -283,7 +284,9 @@ class Running:
                 count, array = self.reader.word(address + 4), self.reader.word(address + 8)
                 for index in range(count):
                     shown = text_bytes(self.reader, self.reader.word(array + 8 + 4 * index)).decode("utf-8", "replace")
-                    values.append(shown if len(shown) <= LONGEST_VALUE else shown[:LONGEST_VALUE] + "…")
+                    short = shown if len(shown) <= LONGEST_VALUE else shown[:LONGEST_VALUE] + "…"
+                    if short not in values:
+                        values.append(short)
         except Trapped as trapped:
             message = f"the constraint `{constraint.name}` cannot be evaluated: {trapped.message}"
             raise Stopped(message, trapped.frames) from None
@@ -296,9 +299,7 @@ class _Watcher:
     def __init__(self, running: Running) -> None:
         self.running = running
         instance = running.instance
-        exports = frozenset(one.holds for one in running.table.constraints)
-        copy: Watched = watch(instance.program.wasm, exports)
-        module = wasmtime.Module(instance.program.engine, copy.wasm)
+        copy, module = _copy(instance.program, frozenset(one.holds for one in running.table.constraints))
         numbered = exported_globals(instance.program.wasm)
         imports: list[Any] = list(instance.imports)
         imports.append(instance.exports["memory"])
@@ -335,6 +336,18 @@ class _Watcher:
             first, last = own[0] >> WORD_BITS, own[1] + 7 >> WORD_BITS
             words = words[:first] + bytes(last - first) + words[last:]
         return _Footprint(words, frozenset(name for n, name in self.variables.items() if read[n]))
+
+
+_copies: "WeakKeyDictionary[Program, tuple[Watched, wasmtime.Module]]" = WeakKeyDictionary()
+
+
+def _copy(program: Program, exports: frozenset[str]) -> tuple[Watched, wasmtime.Module]:
+    """The watched copy of a program, made once."""
+    known = _copies.get(program)
+    if known is None:
+        copy = watch(program.wasm, exports)
+        known = _copies[program] = copy, wasmtime.Module(program.engine, copy.wasm)
+    return known
 
 
 def by_name(function: Function, arguments: Mapping[str, Any] | list[Any]) -> Mapping[str, Any]:

@@ -80,7 +80,7 @@ BAD = {
     "name of a file": ({"bad/src/9lives.dol": "\n", "bad/src/lib.dol": "\n"}, "E0704", "bad/src/9lives.dol"),
     "deep nesting": ({"bad/src/lib.dol": "pub fun one() { " + "(" * 10000}, "E0107", "bad/src/lib.dol:1"),
     "member twice": ({"bad/Spirit.dol": spirit("good"), "bad/src/lib.dol": "\n"}, "E0610", "good/Spirit.dol"),
-    "system": ({"bad/System.dol": "system Bad { }\n"}, "E0901", "bad/System.dol"),
+    "system": ({"bad/System.dol": "system Bad { constraint c { 1 } }\n"}, "E0301", "bad/System.dol:1:29"),
 }  # fmt: skip
 
 
