@@ -51,7 +51,7 @@ def build_system(tmp_path_factory: pytest.TempPathFactory, system_home: Path) ->
             workspace = Workspace(root, system_home)
             workspace.write({"dolbuild.toml": SETTINGS, "it/System.dol": text, **(files or {})})
             ran = workspace.build(*options)
-            assert ran.status == 0, ran.out + ran.err
+            assert ran.status == 0, [e for e in ran.events if e["event"] == "diagnostic"]
             (found,) = (root / "target/systems").glob("*.wasm")
             known[key] = found.read_bytes()
         return known[key]
