@@ -12,7 +12,7 @@ from dolbuild.analysis.effects import Effects
 from dolbuild.analysis.members import Members
 from dolbuild.analysis.resolution import FACE, Target, Unresolved
 from dolbuild.analysis.statements import Body
-from dolbuild.analysis.system import System, describe
+from dolbuild.analysis.system import MEMORY, System, describe
 from dolbuild.analysis.world import Item, Missing, Scope, World, bound_name, symbol
 from dolbuild.diagnostics import Diagnostic
 from dolbuild.source import Span
@@ -21,9 +21,6 @@ from dolbuild.syntax.parser import Parsed
 
 MAIN = "main"
 """The module of a Spirit's only binary, and the function that runs."""
-
-MEMORY = "memory"
-"""The name under which a module's memory is exported."""
 
 _FIXED = frozenset(ty.ARITY) - {"Error"}
 """Built-in types that no module may declare anew."""

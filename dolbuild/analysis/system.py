@@ -2,12 +2,13 @@
 to be looked at one by one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from dolbuild.analysis import interface
 from dolbuild.analysis import typed as v
 from dolbuild.analysis import types as ty
-from dolbuild.analysis.context import Context
+from dolbuild.analysis.context import RUNTIME, Context
 from dolbuild.analysis.declarations import Declarations
 from dolbuild.analysis.statements import Body
 from dolbuild.analysis.targets import DEFAULT
@@ -20,6 +21,9 @@ HOLDS, EXPLAIN = "#holds.", "#explain."
 
 FOUND = "#found"
 """The list that an explanation fills; no source can name it."""
+
+MEMORY = "memory"
+"""The name under which a module's memory is exported."""
 
 COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 
@@ -105,6 +109,9 @@ def describe(item: t.System, symbol: str, context: Context, declarations: Declar
                 place = t.Name(member.name_start, member.name_start + len(member.name), member.name)
                 context.report(place, "W0306", message, "leave out `pub` if it is only called from inside")
                 continue
+            if member.name == MEMORY:
+                place = t.Name(member.name_start, member.name_start + len(member.name), member.name)
+                context.report(place, "E0212", f"a System cannot export `{MEMORY}`", "its memory has that name")
             parameters = tuple(
                 Argument(p.name, known(p.type), f"{signature.symbol}{DEFAULT}{p.name}" if p.has_default else "")
                 for p in signature.parameters
@@ -172,6 +179,7 @@ def _condition(
     before = len(context.diagnostics)
     context.function = f"the constraint `{member.name}`"
     itself, holds = Body(context, declarations, ty.BOOL, this=own, owner=own).condition(member.body)
+    changing = _changes(holds, itself)
     assert isinstance(own, ty.Named)
     name = f"{own.symbol}{HOLDS}{member.name}"
     module.functions.append(v.Function(name, [itself], ty.BOOL, holds, member.start))
@@ -182,11 +190,71 @@ def _condition(
     # What is wrong with the constraint was reported when it was checked as a member.
     errors = any(d.code.startswith("E") for d in context.diagnostics[before:])
     del context.diagnostics[before:]
+    if changing is not None:
+        message = f"the constraint `{member.name}` changes the state that it looks at"
+        place = t.Node(changing, max(changing + 1, min(member.body.end, changing + 1)))
+        context.report(place, "E0326", message, "a constraint only looks; change a copy, or change it in a function")
     if errors:
         explain = ""
     else:
         module.functions.append(v.Function(explain, [body.scopes[0]["this"]], texts, explanation, member.start))
     return Condition(member.name, text, name, explain, member.start)
+
+
+CHANGING = frozenset(
+    prefix + name
+    for owner, module, names in (
+        ("List", "lists", "push pop insert remove sort sort_by reverse take_first take_last clear extend"),
+        ("Map", "maps", "insert remove clear"),
+        ("Set", "sets", "insert remove clear"),
+    )
+    for name in names.split()
+    for prefix in (f"{owner}.", f"{RUNTIME}/{module}.")
+)
+"""Built-in functions that change what they are called on, as operations and as functions of the runtime."""
+
+
+def _changes(holds: v.Value, itself: v.Local) -> int | None:
+    """Where a condition changes the System, or an item of it that it goes through; None where it does not itself (what it calls is not
+    looked into)."""
+    state = {id(itself)}
+    waiting: list[Any] = [holds]
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, v.Quantify | v.ForEach) and _root(node.iterable) in state:
+            state |= {id(part.local) for part in _below(node.pattern) if isinstance(part, v.BindPattern)}
+        target = node.target if isinstance(node, v.SetField | v.SetIndex) else None
+        if isinstance(node, v.Operation) and node.name in CHANGING and node.operands:
+            target = node.operands[0]
+        elif isinstance(node, v.CallFunction) and node.symbol in CHANGING and node.arguments:
+            target = node.arguments[0]
+        if target is not None and _root(target) in state:
+            return int(node.start)
+        waiting += _children(node)
+    return None
+
+
+def _root(value: v.Value) -> int:
+    """The variable whose part a value is, by its identity."""
+    while isinstance(value, v.GetField | v.GetIndex):
+        value = value.value
+    return id(value.local) if isinstance(value, v.GetLocal) else 0
+
+
+def _children(node: Any) -> list[Any]:
+    found: list[Any] = []
+    for one in fields(node):
+        value = getattr(node, one.name)
+        values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,)
+        found += [part for part in values if isinstance(part, v.Value | v.Pattern | v.Arm)]
+    return found
+
+
+def _below(node: Any) -> list[Any]:
+    found = [node]
+    for one in found:
+        found += _children(one)
+    return found
 
 
 class _Explanation:

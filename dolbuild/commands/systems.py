@@ -66,21 +66,32 @@ def open_system(
         raise DiagnosticError(replace(diagnostic(refused), hint="the System does not start")) from None
     except NoSystem as error:
         raise DiagnosticError(Diagnostic("E0816", str(error))) from None
-    except InUse as error:
-        message = f"the state in {error} is open in another process"
+    except InUse:
+        message = f"the state in {shown_folder(folder)} is open in another process"
         raise DiagnosticError(Diagnostic("E0818", message, hint="ask that process over HTTP, or stop it")) from None
     except Damaged as error:
-        hint = f"put {folder} back from a copy, or move it away to begin anew"
-        raise DiagnosticError(Diagnostic("E0816", f"the state in {folder} is damaged: {error}", hint=hint)) from None
-    except StateIsThere as error:
+        hint = f"put {shown_folder(folder)} back from a copy, or move it away to begin anew"
+        raise DiagnosticError(
+            Diagnostic("E0816", f"the state in {shown_folder(folder)} is damaged: {error}", hint=hint)
+        ) from None
+    except StateIsThere:
         hint = "leave out --state, or move that folder away to begin anew"
-        raise DiagnosticError(Diagnostic("E0816", f"a state is kept in {error} already", hint=hint)) from None
+        raise DiagnosticError(
+            Diagnostic("E0816", f"a state is kept in {shown_folder(folder)} already", hint=hint)
+        ) from None
     except OSError as error:
-        message = f"the state cannot be kept in {folder}: {error.strerror or error}"
+        message = f"the state cannot be kept in {shown_folder(folder)}: {error.strerror or error}"
         raise DiagnosticError(Diagnostic("E0814", message)) from None
     except DoesNotFit as error:
         raise DiagnosticError(_misfit(error)) from None
     return opened.running, opened
+
+
+def shown_folder(folder: Path | None) -> str:
+    """A folder as people see it from where they are."""
+    assert folder is not None
+    here = Path.cwd()
+    return folder.relative_to(here).as_posix() if folder.is_relative_to(here) else str(folder)
 
 
 def _misfit(error: DoesNotFit) -> Diagnostic:

@@ -118,7 +118,7 @@ def _until_stopped(server: Server, name: str, said: tuple[str, ...], folder: Pat
     serving.start()
     for line in said:
         sys.stdout.write(f"{line}\n")
-    sys.stdout.write(f"{name} is up at {server.url}, its state is kept in {folder}\n")
+    sys.stdout.write(f"{name} is up at {server.url}, its state is kept in {systems.shown_folder(folder)}\n")
     sys.stdout.flush()
     while not stopping.wait(3600):
         pass

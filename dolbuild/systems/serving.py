@@ -312,7 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
         if server.token is not None:
             given = self.headers.get("Authorization", "")
             scheme, _, token = given.partition(" ")
-            right = hmac.compare_digest(token.strip().encode(), server.token.encode())
+            right = hmac.compare_digest(token.strip().encode("latin-1"), server.token.encode())
             if scheme.lower() != "bearer" or not right:
                 raise _Problem(401, "a token is needed: Authorization: Bearer …")
         elif server.local:

@@ -70,7 +70,7 @@ def test_every_code_is_documented_and_every_documented_code_is_used() -> None:
     assert set(documented) | WITHOUT_EXAMPLE == codes_in_use()
 
 
-WITHOUT_EXAMPLE = {"E0115", "E0703", "E0801", "E0802", "E0807", "E0901"}
+WITHOUT_EXAMPLE = {"E0115", "E0703", "E0801", "E0802", "E0807", "E0815", "E0817", "E0818", "E0819", "E0901"}
 """Named at the head of the page, with the reason."""
 
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from dolbuild.runtime.capabilities import Capabilities
 from dolbuild.runtime.host import Host
 from dolbuild.runtime.instance import Program
-from dolbuild.systems.durable import JOURNAL, SNAPSHOT
+from dolbuild.systems.durable import JOURNAL, MARK, SNAPSHOT
 from dolbuild.systems.keeping import Opened, open_kept
 from tests.systems.model import Cluster
 
@@ -88,8 +88,9 @@ def machine(wasm: bytes, tmp_path: Path) -> type[RuleBasedStateMachine]:
                 self.opened.running.kept.__self__.checkpoint()  # type: ignore[attr-defined]
             journal = (self.folder / JOURNAL).read_bytes()
             self.opened.close()
+            record = journal[at:] if (at := journal.rfind(MARK)) > 0 else MARK + b"\x07" * 200
             with (self.folder / JOURNAL).open("ab") as file:
-                file.write(journal[-torn:] if torn and len(journal) > 300 else b"\x07" * (torn % 12))
+                file.write(record[: min(torn, len(record) - 1)])
             self.open(None)
 
         @invariant()
