@@ -1,10 +1,10 @@
-"""The state of a System on disk: a snapshot, and a journal of the calls that were committed since.
+"""The state of a System on disk: a checkpoint, and a journal of the calls that were committed since.
 
-Both hold memory as it is, so that starting again runs no code: the snapshot is applied, then the changes of each call. A call is
+Both hold memory as it is, so that starting again runs no code: the checkpoint is applied, then the changes of each call. A call is
 committed when its record is in the journal. A record that was cut off is cut away with a message; a damaged one with others behind
 it is an error, since they were committed and cannot be had without it.
 
-The snapshot carries the WebAssembly module that it belongs to, since only that says what the bytes mean. Its number orders it among the calls: records
+The checkpoint carries the WebAssembly module that it belongs to, since only that says what the bytes mean. Its number orders it among the calls: records
 that it has in it are skipped, so that it does not matter when a process is killed between writing the one and emptying the other.
 """
 
@@ -24,8 +24,8 @@ import xxhash
 from dolbuild.files import sweep, sync_folder, write_atomic
 from dolbuild.systems.image import Changes, Number
 
-SNAPSHOT, JOURNAL, LOCK = "snapshot", "journal", "lock"
-SNAPSHOT_MAGIC = b"dolbuild system snapshot 1\n"
+CHECKPOINT, JOURNAL, LOCK = "checkpoint", "journal", "lock"
+CHECKPOINT_MAGIC = b"dolbuild system checkpoint 1\n"
 JOURNAL_MAGIC = b"dolbuild system journal 1\n"
 MARK = b"call"
 HEAD = struct.Struct("<4sIQ")
@@ -35,7 +35,7 @@ SMALLEST_PACKED = 512
 """Bytes of changes from which on they are compressed."""
 
 PATIENCE = 4 << 20
-"""Bytes of journal after which a snapshot is due, if it is no larger than the journal."""
+"""Bytes of journal after which a checkpoint is due, if it is no larger than the journal."""
 
 
 class InUse(Exception):
@@ -67,7 +67,7 @@ class Durable:
         self.folder = folder
         self.synced = synced
         self.sequence = 0
-        self.snapshot_size = 0
+        self.checkpoint_size = 0
         self.handle = -1
         self.length = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,11 +92,11 @@ class Durable:
     def load(self) -> Kept | None:
         """The state in which the last committed call has left it, or None where there is none. Raises Damaged, OSError."""
         try:
-            data = (self.folder / SNAPSHOT).read_bytes()
+            data = (self.folder / CHECKPOINT).read_bytes()
         except FileNotFoundError:
             return None
-        kept = _read_snapshot(data)
-        self.snapshot_size = len(data)
+        kept = _read_checkpoint(data)
+        self.checkpoint_size = len(data)
         path = self.folder / JOURNAL
         try:
             journal = path.read_bytes()
@@ -144,13 +144,13 @@ class Durable:
 
     @property
     def is_due(self) -> bool:
-        """Whether the journal has become so long that a snapshot is worth it."""
-        return self.length > max(PATIENCE, self.snapshot_size)
+        """Whether the journal has become so long that a checkpoint is worth it."""
+        return self.length > max(PATIENCE, self.checkpoint_size)
 
     def checkpoint(
         self, wasm: bytes, start: int, memory: bytearray, variables: Mapping[str, Number], address: int
     ) -> None:
-        """Write a snapshot, and begin a new journal. Raises OSError; then both are as they were, or the snapshot is new."""
+        """Write a checkpoint, and begin a new journal. Raises OSError; then both are as they were, or the checkpoint is new."""
         packed_wasm = zlib.compress(wasm, 6)
         packed = zlib.compress(memoryview(memory)[start:], 1)
         head = {
@@ -162,9 +162,9 @@ class Durable:
             "wasm": len(packed_wasm),
         }
         body = json.dumps(head, sort_keys=True).encode() + b"\n" + packed_wasm + packed
-        data = SNAPSHOT_MAGIC + sha256(body).hexdigest().encode() + b"\n" + body
-        write_atomic(self.folder / SNAPSHOT, data, mode=0o600, synced=self.synced)
-        self.snapshot_size = len(data)
+        data = CHECKPOINT_MAGIC + sha256(body).hexdigest().encode() + b"\n" + body
+        write_atomic(self.folder / CHECKPOINT, data, mode=0o600, synced=self.synced)
+        self.checkpoint_size = len(data)
         self._empty_journal()
 
     def _empty_journal(self) -> None:
@@ -234,16 +234,16 @@ def _apply(kept: Kept, record: Mapping[str, Any], data: bytes) -> None:
     kept.sequence = record["sequence"]
 
 
-def _read_snapshot(data: bytes) -> Kept:
-    if not data.startswith(SNAPSHOT_MAGIC):
-        raise Damaged(f"{SNAPSHOT}: this is no snapshot of this version of dolbuild")
-    digest, _, body = data[len(SNAPSHOT_MAGIC) :].partition(b"\n")
+def _read_checkpoint(data: bytes) -> Kept:
+    if not data.startswith(CHECKPOINT_MAGIC):
+        raise Damaged(f"{CHECKPOINT}: this is no checkpoint of this version of dolbuild")
+    digest, _, body = data[len(CHECKPOINT_MAGIC) :].partition(b"\n")
     if sha256(body).hexdigest().encode() != digest:
-        raise Damaged(f"{SNAPSHOT}: its bytes are not those that were written")
+        raise Damaged(f"{CHECKPOINT}: its bytes are not those that were written")
     line, _, rest = body.partition(b"\n")
     head = json.loads(line)
     memory = bytearray(head["start"]) + zlib.decompress(rest[head["wasm"] :])
     if len(memory) != head["size"]:
-        raise Damaged(f"{SNAPSHOT}: it has {len(memory)} bytes of memory instead of {head['size']}")
+        raise Damaged(f"{CHECKPOINT}: it has {len(memory)} bytes of memory instead of {head['size']}")
     wasm = zlib.decompress(rest[: head["wasm"]])
     return Kept(head["sequence"], wasm, head["start"], memory, head["variables"], head["address"])

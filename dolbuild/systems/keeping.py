@@ -92,7 +92,7 @@ def upgrade(running: Running, kept: Kept, accept_loss: bool) -> list[str]:
 
 
 class _Keeper:
-    """Writes calls down as they are committed, and a snapshot now and then."""
+    """Writes calls down as they are committed, and a checkpoint now and then."""
 
     def __init__(self, running: Running, durable: Durable) -> None:
         self.running = running
@@ -103,7 +103,7 @@ class _Keeper:
         self.durable.append(function, changes)
 
     def kept(self) -> None:
-        """After a call was committed. A snapshot that cannot be written is tried again after the next call."""
+        """After a call was committed. A checkpoint that cannot be written is tried again after the next call."""
         if self.durable.is_due:
             try:
                 self.checkpoint()

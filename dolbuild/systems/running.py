@@ -91,7 +91,7 @@ class Counts:
 
 @dataclass(slots=True)
 class _Footprint:
-    """What a constraint read when it was last evaluated and held: a byte for each word of memory, and variables."""
+    """What a constraint read when it was last evaluated and held: a byte for each word of the state's memory, and variables."""
 
     words: bytes
     variables: frozenset[str]
@@ -261,12 +261,13 @@ class Running:
         if not footprint.variables.isdisjoint(changes.variables):
             return True
         words = footprint.words
+        start = self.table.layout.start
         for at, data in changes.ranges:
-            first = at >> WORD_BITS
-            last = (at + len(data) + 7) >> WORD_BITS
+            first = (at - start) >> WORD_BITS
+            last = (at - start + len(data) + 7) >> WORD_BITS
             found = words.find(READ, first, last)
             while found >= 0:
-                place = (found << WORD_BITS) - at
+                place = (found << WORD_BITS) - (at - start)
                 if data[place : place + 8] != self.image.memory[at + place : at + place + 8]:
                     return True
                 found = words.find(READ, found + 1, last)
@@ -323,9 +324,11 @@ class _Watcher:
                 held = function(store, signed(running.address, 32))
         except (wasmtime.Trap, wasmtime.WasmtimeError):
             held = 0
-        size = running.instance.size() >> WORD_BITS
-        words = ctypes.string_at(self.base, size) if held else b""
-        ctypes.memset(self.base, 0, size)
+        start = running.table.layout.start
+        size = (running.instance.size() - start) >> WORD_BITS
+        notes = self.base + (start >> WORD_BITS)  # what lies below is the shadow stack's
+        words = ctypes.string_at(notes, size) if held else b""
+        ctypes.memset(notes, 0, size)
         place = self.base + (VARIABLES >> WORD_BITS)
         read = ctypes.string_at(place, self.count)
         ctypes.memset(place, 0, self.count)
@@ -333,7 +336,7 @@ class _Watcher:
             return None
         own = running.table.layout.bookkeeping
         if own is not None:
-            first, last = own[0] >> WORD_BITS, own[1] + 7 >> WORD_BITS
+            first, last = own[0] - start >> WORD_BITS, own[1] - start + 7 >> WORD_BITS
             words = words[:first] + bytes(last - first) + words[last:]
         return _Footprint(words, frozenset(name for n, name in self.variables.items() if read[n]))
 

@@ -245,6 +245,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = f"dolbuild/{__version__}"
     sys_version = ""
     timeout = IDLE
+    wbufsize = -1
+    disable_nagle_algorithm = True
     server: Server
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -304,6 +306,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
+        self.wfile.flush()
         self.server.reading(self.connection, begins=False)
 
     def check(self) -> None:
@@ -391,6 +394,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.send_response_only(100)
             self.end_headers()
+            self.wfile.flush()
         data = self.rfile.read(size)
         if len(data) != size:
             raise ConnectionError("the body was broken off")

@@ -12,7 +12,7 @@ from dolbuild.runtime.capabilities import Capabilities
 from dolbuild.runtime.host import Host
 from dolbuild.runtime.instance import Program
 from dolbuild.systems import durable
-from dolbuild.systems.durable import JOURNAL, SNAPSHOT, Damaged, InUse
+from dolbuild.systems.durable import CHECKPOINT, JOURNAL, Damaged, InUse
 from dolbuild.systems.keeping import Opened, StateIsThere, open_kept
 from dolbuild.systems.running import CannotKeep
 
@@ -55,13 +55,13 @@ def test_damage(cluster: bytes, tmp_path: Path) -> None:
     first.close()
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    sizes = {name: (folder / name).stat().st_size for name in (JOURNAL, SNAPSHOT)}
+    sizes = {name: (folder / name).stat().st_size for name in (JOURNAL, CHECKPOINT)}
     for name, at in (
         (JOURNAL, 40),
         (JOURNAL, 300),
-        (SNAPSHOT, 3),
-        (SNAPSHOT, 200),
-        (SNAPSHOT, sizes[SNAPSHOT] - 1),
+        (CHECKPOINT, 3),
+        (CHECKPOINT, 200),
+        (CHECKPOINT, sizes[CHECKPOINT] - 1),
         (JOURNAL, 2),
     ):
         data = bytearray((copy / name).read_bytes())
@@ -74,8 +74,8 @@ def test_damage(cluster: bytes, tmp_path: Path) -> None:
     opened(cluster, folder).close()
 
 
-def test_a_snapshot_whose_journal_was_not_emptied(cluster: bytes, tmp_path: Path) -> None:
-    """Killed between the two: records that the snapshot has in it are not applied again."""
+def test_a_checkpoint_whose_journal_was_not_emptied(cluster: bytes, tmp_path: Path) -> None:
+    """Killed between the two: records that the checkpoint has in it are not applied again."""
     folder = tmp_path / "kept"
     first = opened(cluster, folder, GIVEN)
     for _ in range(3):
@@ -133,7 +133,7 @@ def test_a_disk_that_is_full(cluster: bytes, tmp_path: Path, monkeypatch: pytest
     again.close()
 
 
-def test_snapshots_come_by_themselves(cluster: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_come_by_themselves(cluster: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(durable, "PATIENCE", 2000)
     first = opened(cluster, tmp_path / "kept", GIVEN)
     sizes = []

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from dolbuild.runtime.capabilities import Capabilities
 from dolbuild.runtime.host import Host
 from dolbuild.runtime.instance import Program
-from dolbuild.systems.durable import JOURNAL, MARK, SNAPSHOT
+from dolbuild.systems.durable import CHECKPOINT, JOURNAL, MARK
 from dolbuild.systems.keeping import Opened, open_kept
 from tests.systems.model import Cluster
 
@@ -80,11 +80,11 @@ def machine(wasm: bytes, tmp_path: Path) -> type[RuleBasedStateMachine]:
         def health_check(self) -> None:
             self.call("health_check")
 
-        @rule(snapshot=st.booleans(), torn=st.integers(0, 200))
-        def killed(self, snapshot: bool, torn: int) -> None:
-            """The process ends, perhaps just after a snapshot, perhaps in the middle of writing one more record."""
+        @rule(checkpoint=st.booleans(), torn=st.integers(0, 200))
+        def killed(self, checkpoint: bool, torn: int) -> None:
+            """The process ends, perhaps just after a checkpoint, perhaps in the middle of writing one more record."""
             assert self.opened is not None
-            if snapshot:
+            if checkpoint:
                 self.opened.running.kept.__self__.checkpoint()  # type: ignore[attr-defined]
             journal = (self.folder / JOURNAL).read_bytes()
             self.opened.close()
@@ -119,16 +119,16 @@ def test_any_calls(cluster: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_state_that_grows_and_shrinks(cluster: bytes, tmp_path: Path, seed: int) -> None:
-    """Memory grows, is collected, and is given back by what is undone; snapshots come by themselves."""
+    """Memory grows, is collected, and is given back by what is undone; checkpoints come by themselves."""
     choose = random.Random(seed)
     program = Program(cluster)
     given = first_state(3, 400, 1500)
     model = Cluster(first_state(3, 400, 1500))
     opened = open_kept(program, Host(Capabilities()), tmp_path / "kept", given, synced=False)
-    snapshots = {(tmp_path / "kept" / SNAPSHOT).stat().st_ino}
+    checkpoints = {(tmp_path / "kept" / CHECKPOINT).stat().st_ino}
     for number in range(150):
         model.call(opened.running, "scale", choose.randrange(3), choose.randint(-200, 250))
-        snapshots.add((tmp_path / "kept" / SNAPSHOT).stat().st_ino)
+        checkpoints.add((tmp_path / "kept" / CHECKPOINT).stat().st_ino)
         if number % 25 == 24:
             assert opened.running.state() == model.state
             opened.close()

@@ -8,7 +8,7 @@ import pytest
 from dolbuild.runtime.capabilities import Capabilities
 from dolbuild.runtime.host import Host
 from dolbuild.runtime.instance import Program
-from dolbuild.systems.durable import SNAPSHOT
+from dolbuild.systems.durable import CHECKPOINT
 from dolbuild.systems.keeping import Opened, open_kept
 from dolbuild.systems.running import Broken
 from dolbuild.systems.takeover import DoesNotFit
@@ -159,12 +159,12 @@ def test_what_does_not_fit(build_system: BuildSystem, tmp_path: Path, name: str)
     opened.running.call("plant", ["x", 200])
     state = opened.running.state()
     opened.close()
-    snapshot = (folder / SNAPSHOT).read_bytes()
+    checkpoint = (folder / CHECKPOINT).read_bytes()
     with pytest.raises(DoesNotFit) as raised:
         reopen(build_system(text), folder)
     for message in expected:
         assert any(one.startswith(message) for one in raised.value.misfits.wrong), raised.value.misfits
-    assert (folder / SNAPSHOT).read_bytes() == snapshot
+    assert (folder / CHECKPOINT).read_bytes() == checkpoint
     opened = reopen(before, folder)  # nothing has happened to what is kept
     assert opened.running.state() == state
     opened.close()
