@@ -161,7 +161,7 @@ class Running:
         self.pin(address)
         self.image.variables = self.instance.variables()
         self.image.commit(self.image.changes())
-        deeply(lambda: self.judge(None))
+        self.footprints = deeply(lambda: self.judge(None))
 
     def resume(self, memory: bytearray, variables: Mapping[str, Number], address: int) -> None:
         """Become what another instance of the same module was."""
@@ -202,7 +202,7 @@ class Running:
             with self.instance.held():
                 result = self._result(function, given)
             changes = self.image.changes()
-            self.judge(changes)
+            footprints = self.judge(changes)
             try:
                 self.keep(function.name, changes)
             except OSError as error:
@@ -211,6 +211,7 @@ class Running:
             self.image.undo(self.image.changes())
             raise
         self.image.commit(changes)
+        self.footprints |= footprints  # not before: those of a state that was undone say nothing
         self.counts.committed += 1
         self.kept()
         return result
@@ -243,8 +244,10 @@ class Running:
 
     # -- constraints ------------------------------------------------------------------------------
 
-    def judge(self, changes: Changes | None) -> None:
-        """Evaluate the constraints that read what has changed; all of them where that is not known. Raises Broken, Stopped."""
+    def judge(self, changes: Changes | None) -> dict[str, _Footprint]:
+        """Evaluate the constraints that read what has changed; all of them where that is not known. Gives what those have read.
+        Raises Broken, Stopped."""
+        read: dict[str, _Footprint] = {}
         for constraint in self.table.constraints:
             before = self.footprints.get(constraint.name)
             if changes is not None and before is not None and not self.touches(changes, before):
@@ -254,7 +257,8 @@ class Running:
             if footprint is None:
                 self.evaluate(constraint)
             else:
-                self.footprints[constraint.name] = footprint
+                read[constraint.name] = footprint
+        return read
 
     def touches(self, changes: Changes, footprint: _Footprint) -> bool:
         """Whether something that was read has changed."""

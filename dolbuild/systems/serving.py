@@ -13,7 +13,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -33,6 +33,9 @@ READING = 30.0
 
 IDLE = 60.0
 """Seconds for which a connection may be idle between requests."""
+
+FAREWELL = 5.0
+"""Seconds in which answers are sent when the server ends."""
 
 MOST_CONNECTIONS = 256
 TICK = 0.05
@@ -87,6 +90,10 @@ def read_json(data: bytes) -> Any:
         raise ValueError("it is no UTF-8") from None
 
 
+class Closing(Exception):
+    """The System is being stopped, so nothing more is taken."""
+
+
 class Calls:
     """Calls of one System, one after the other, in the order in which they came."""
 
@@ -95,6 +102,8 @@ class Calls:
         self.limits = limits
         self.waiting: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self.ended = threading.Event()
+        self.guard = threading.Lock()
+        self.closing = False
         self.worker = threading.Thread(target=lambda: deeply(self._work), name="calls", daemon=True)
         self.ticker = threading.Thread(target=self._tick, name="ticks", daemon=True)
         self.worker.start()
@@ -111,14 +120,19 @@ class Calls:
         return self.do(work)
 
     def do(self, work: Callable[[], Any]) -> Any:
-        """Do something with the System to oneself."""
+        """Do something with the System to oneself. Raises Closing, and what *work* raises."""
         future: Future[Any] = Future()
-        self.waiting.put((work, future))
+        with self.guard:
+            if self.closing:
+                raise Closing
+            self.waiting.put((work, future))
         return future.result()
 
     def close(self) -> None:
         """Finish the calls that wait, and end."""
-        self.waiting.put(None)
+        with self.guard:
+            self.closing = True
+            self.waiting.put(None)
         self.worker.join()
         self.ended.set()
         self.ticker.join()
@@ -156,8 +170,11 @@ class Server(ThreadingHTTPServer):
         self.local = is_loopback(host)
         self.calls = Calls(running, self.limits)
         self.open: dict[socket.socket, float | None] = {}
-        """Connections, and until when the request has to be read that is being read there."""
+        """Connections, and until when something has to come there."""
         self.guard = threading.Lock()
+        self.answering = 0
+        """Requests that were read and not answered yet."""
+        self.answered = threading.Condition(self.guard)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host.strip("[]"), port), _Handler)
@@ -195,7 +212,7 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Twice a second: end the connections whose requests take too long to be read."""
+        """Twice a second: end the connections that take too long."""
         now = time.monotonic()
         with self.guard:
             late = [one for one, until in self.open.items() if until is not None and until < now]
@@ -203,11 +220,11 @@ class Server(ThreadingHTTPServer):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
-    def reading(self, connection: socket.socket, begins: bool) -> None:
-        """A request begins to be read, or has been read."""
+    def expect(self, connection: socket.socket, seconds: float | None) -> None:
+        """Something has to come from a client within some time; None where nothing has to."""
         with self.guard:
             if connection in self.open:
-                self.open[connection] = time.monotonic() + self.limits.reading if begins else None
+                self.open[connection] = None if seconds is None else time.monotonic() + seconds
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke off is no one's business."""
@@ -215,12 +232,25 @@ class Server(ThreadingHTTPServer):
     def stop(self) -> None:
         """Finish the call that is being made and those that wait, and end. `serve_forever` has ended before."""
         self.server_close()
-        with self.guard:
-            idle = list(self.open)
         self.calls.close()
+        with self.guard:
+            self.answered.wait_for(lambda: self.answering == 0, FAREWELL)
+            idle = list(self.open)
         for one in idle:
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RD)
+                one.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def answers(self) -> Iterator[None]:
+        """While a request is answered."""
+        with self.guard:
+            self.answering += 1
+        try:
+            yield
+        finally:
+            with self.guard:
+                self.answering -= 1
+                self.answered.notify_all()
 
 
 def socket_server_bind(server: Server) -> None:
@@ -253,7 +283,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing is logged of requests: they may hold secrets."""
 
     def parse_request(self) -> bool:
-        self.server.reading(self.connection, begins=True)
+        self.server.expect(self.connection, self.server.limits.reading)
         return super().parse_request()
 
     def handle_expect_100(self) -> bool:
@@ -278,6 +308,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, what: Callable[[], Any]) -> None:
         try:
+            self.check_and_answer(what)
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+
+    def check_and_answer(self, what: Callable[[], Any]) -> None:
+        with self.server.answers():
             try:
                 self.check()
                 value = what()
@@ -285,12 +321,13 @@ class _Handler(BaseHTTPRequestHandler):
             except _Problem as problem:
                 status, value = problem.status, {"error": problem.error}
                 self.close_connection = True  # its body may not have been read
+            except Closing:
+                status, value = 503, {"error": {"code": "E0815", "message": "the System is being stopped"}}
+                self.close_connection = True
             except Refused as refused:
                 status, error = refusals.describe(refused)
                 value = {"error": error}
             self.send_json(status, value)
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True
 
     def send_json(self, status: int, value: Any) -> None:
         data = value if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False).encode() + b"\n"
@@ -307,7 +344,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
         self.wfile.flush()
-        self.server.reading(self.connection, begins=False)
+        self.server.expect(self.connection, IDLE)
 
     def check(self) -> None:
         """Who may ask. Raises _Problem."""
@@ -327,7 +364,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Problem(403, "pages of other origins may not ask")
 
     def get(self) -> Any:
-        self.server.reading(self.connection, begins=False)
+        self.server.expect(self.connection, None)
         running, path = self.server.running, self.path.partition("?")[0]
         table = running.table
         if path == "/":
@@ -369,7 +406,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "POST is for /functions/<name>",
             )
         arguments = self.body()
-        self.server.reading(self.connection, begins=False)
+        self.server.expect(self.connection, None)
         if not isinstance(arguments, dict | list):
             raise _Problem(
                 400, "the body is an object of arguments by name, or an array of them in order", code="E0811"

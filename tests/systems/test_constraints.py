@@ -190,3 +190,29 @@ def test_starting(lists: Running) -> None:
     running = make(wasm)
     running.start({"limit": 5})
     assert running.state("limit") == 5 and running.state()["names"] == {}
+
+
+FLAGS = """
+system Flags {
+    has flag: Bool = false
+    has x: Int64 = 0
+    has y: Int64 = 0
+    has fine: Bool = true
+    constraint one_of_them { if this.flag { this.x < 10 } else { this.y < 10 } }
+    constraint is_fine { this.fine }
+    pub fun turn(flag: Bool, fine: Bool) { this.flag = flag; this.fine = fine }
+    pub fun set(x: Int64, y: Int64) { this.x = x; this.y = y }
+}
+"""
+
+
+def test_what_was_read_of_a_state_that_was_undone(build_system: BuildSystem) -> None:
+    """The first constraint holds in a state that the second one refuses: what it read there must not be believed."""
+    running = make(build_system(FLAGS))
+    running.start({})
+    with pytest.raises(Broken, match="is_fine"):
+        running.call("turn", [True, False])
+    with pytest.raises(Broken, match="one_of_them"):
+        running.call("set", [0, 10])
+    running.call("set", [10, 0])
+    assert running.state() == {"flag": False, "x": 10, "y": 0, "fine": True}

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -403,4 +404,34 @@ def test_a_call_that_takes_too_long(cluster_workspace: Workspace, tmp_path: Path
     assert time.monotonic() - began < 20
     assert up.call("scale", cluster_id=1, count=1).status_code == 200
     assert len(up.client.get("/state/clusters").json()[0]["containers"]) == 1
+    up.stop()
+
+
+def test_a_new_build_takes_over(cluster_workspace: Workspace, tmp_path: Path) -> None:
+    """The System is edited while its state is kept: what fits goes on, what does not is said, what would be lost has to be allowed."""
+    shutil.copytree(cluster_workspace.root, tmp_path / "work", ignore=shutil.ignore_patterns(".dolbuild", "state"))
+    work = Workspace(tmp_path / "work", cluster_workspace.home)
+    path = work.root / "production-cluster/System.dol"
+    text = path.read_text()
+    first = work.command("exec", f"--state={json.dumps(STATE)}", "--keep", "production-cluster", "scale", "1", "2")
+    assert first.status == 0, first.err
+
+    path.write_text(text.replace("has monitor: Monitor\n", 'has monitor: Monitor\nhas region: String = "eu"\n'))
+    fits = work.command("exec", "--keep", "production-cluster", "scale", "1", "1")
+    assert fits.status == 0 and fits.err.startswith("this build has taken over the state of another one after call 1")
+
+    path.write_text(text.replace("has monitor: Monitor\n", "has monitor: Monitor\nhas region: Int64\n"))
+    wrong = work.command("exec", "--keep", "production-cluster", "health_check")
+    assert wrong.status == 1 and wrong.err.splitlines()[:2] == [
+        "error[E0817]: the state of another build does not fit this one",
+        "  = note: region: it was String, and is Int64 now",
+    ]
+
+    path.write_text(text)
+    lost = work.command("exec", "--keep", "production-cluster", "health_check")
+    assert lost.status == 1 and "would be lost: region: the field `region` of `ProductionCluster`" in lost.err
+    up = Up(work, work.root / "state/production-cluster", "--accept-loss")
+    assert "lost: region: the field `region` of `ProductionCluster` is no longer there\n" in up.said
+    assert up.call("health_check").json()["result"]["total_containers"] == 3
+    assert list(up.client.get("/state").json()) == ["config", "clusters", "scheduler", "monitor"]
     up.stop()
