@@ -63,9 +63,8 @@ class Cluster:
         for container in containers[kept:]:
             self.state["monitor"]["tracked"].pop(str(container["id"]), None)
             if container["state"] != "Running":
-                raise GaveError(
-                    {"ContainerError": {"InvalidState": {"expected": "Running", "actual": container["state"]}}}
-                )
+                state = {"expected": "Running", "actual": container["state"]}
+                raise GaveError({"ContainerError": {"inner": {"InvalidState": state}}})
             container["state"] = "Stopped"
         del containers[kept:]
         return None

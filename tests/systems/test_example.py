@@ -50,7 +50,7 @@ def test_what_is_not_healthy(cluster: bytes) -> None:
     with pytest.raises(GaveError) as raised:
         running.call("scale", [1, -1])
     state = {"expected": "Running", "actual": 'Failed(message: "no")'}
-    assert raised.value.value == {"ContainerError": {"InvalidState": state}}
+    assert raised.value.value == {"ContainerError": {"inner": {"InvalidState": state}}}
     assert running.state("clusters")[0]["containers"][0]["id"] == 70 and "70" in running.state("monitor")["tracked"]
 
 
