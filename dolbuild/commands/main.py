@@ -36,6 +36,8 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
   dolbuild why NODE             why it was done the last time, and whether it is stale
   dolbuild compare KEY KEY      in what two actions differ
   dolbuild affected --since REV what the changes since a revision of git reach
+  dolbuild query EXPRESSION     ask the graph: `deps(spirit:a, 2)`, `rdeps(x)`, `somepath(a, b)`
+  dolbuild graph [EXPRESSION]   draw it: --dot, --mermaid, --json, --svg
   dolbuild cache stats | gc | verify | clear
                                 the store of results on this machine
   dolbuild list | info TASK | clean | forget
@@ -119,6 +121,18 @@ def _lock(arguments: list[str]) -> int:
     return lock(arguments)
 
 
+def _query(arguments: list[str]) -> int:
+    from dolbuild.commands.graph import query
+
+    return query(arguments)
+
+
+def _graph(arguments: list[str]) -> int:
+    from dolbuild.commands.graph import graph
+
+    return graph(arguments)
+
+
 def _up(arguments: list[str]) -> int:
     from dolbuild.commands.up import run
 
@@ -169,9 +183,11 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "exec": _exec,
     "explain": _explain,
     "fmt": _fmt,
+    "graph": _graph,
     "lock": _lock,
     "parse": _parse,
     "publish": _publish,
+    "query": _query,
     "remove": _remove,
     "up": _up,
     "update": _update,
