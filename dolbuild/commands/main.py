@@ -11,6 +11,8 @@ USAGE = 2
 
 HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
 
+  dolbuild new workspace|spirit|system NAME
+                                files to begin with
   dolbuild build [TASK...]      build every Spirit (or some tasks: `dolbuild list --all` shows them)
   dolbuild check                check every module, tests included, without linking
   dolbuild test                 run every test
@@ -121,6 +123,12 @@ def _lock(arguments: list[str]) -> int:
     return lock(arguments)
 
 
+def _new(arguments: list[str]) -> int:
+    from dolbuild.commands.new import run
+
+    return run(arguments)
+
+
 def _query(arguments: list[str]) -> int:
     from dolbuild.commands.graph import query
 
@@ -185,6 +193,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "fmt": _fmt,
     "graph": _graph,
     "lock": _lock,
+    "new": _new,
     "parse": _parse,
     "publish": _publish,
     "query": _query,
