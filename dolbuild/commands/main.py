@@ -42,6 +42,7 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
   dolbuild graph [EXPRESSION]   draw it: --dot, --mermaid, --json, --svg
   dolbuild cache stats | gc | verify | clear
                                 the store of results on this machine
+  dolbuild doctor               whether everything that a build needs is there
   dolbuild list | info TASK | clean | forget
                                 doit's commands for this workspace
   dolbuild help [COMMAND|TASK]  doit's help
@@ -129,6 +130,12 @@ def _new(arguments: list[str]) -> int:
     return run(arguments)
 
 
+def _doctor(arguments: list[str]) -> int:
+    from dolbuild.commands.doctor import run
+
+    return run(arguments)
+
+
 def _query(arguments: list[str]) -> int:
     from dolbuild.commands.graph import query
 
@@ -188,6 +195,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "affected": _affected,
     "cache": _cache,
     "compare": _compare,
+    "doctor": _doctor,
     "exec": _exec,
     "explain": _explain,
     "fmt": _fmt,

@@ -1,5 +1,6 @@
 """Against real servers: a fresh clone in another path, with an empty home, gets every result and runs nothing."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,10 @@ def test_a_fresh_clone_runs_nothing(cache: Cache, clone: Clone) -> None:
     assert second.command("exec", "user", "three").out == "3\n"
     assert second.command("test", "--json").ran() == set()
     assert second.build().counts["up-to-date"] == len(ran.statuses)
+    looked = second.command("doctor")
+    assert looked.status == 0 and re.search(rf"good +remote +{re.escape(cache.url)} answers in \d+ ms", looked.out), (
+        looked
+    )
 
 
 def test_after_a_hit_without_the_bytes_an_edit_fetches_what_it_needs(cache: Cache, clone: Clone) -> None:
