@@ -43,6 +43,7 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
   dolbuild cache stats | gc | verify | clear
                                 the store of results on this machine
   dolbuild doctor               whether everything that a build needs is there
+  dolbuild completion bash|zsh  a script that completes commands and names
   dolbuild list | info TASK | clean | forget
                                 doit's commands for this workspace
   dolbuild help [COMMAND|TASK]  doit's help
@@ -130,6 +131,12 @@ def _new(arguments: list[str]) -> int:
     return run(arguments)
 
 
+def _completion(arguments: list[str]) -> int:
+    from dolbuild.commands.completion import run
+
+    return run(arguments)
+
+
 def _doctor(arguments: list[str]) -> int:
     from dolbuild.commands.doctor import run
 
@@ -195,6 +202,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "affected": _affected,
     "cache": _cache,
     "compare": _compare,
+    "completion": _completion,
     "doctor": _doctor,
     "exec": _exec,
     "explain": _explain,
