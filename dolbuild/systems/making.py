@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dolbuild.runtime.instance import Instance, Trapped
-from dolbuild.systems.reading import FORMATS, INTEGERS, Slots, is_text_key
+from dolbuild.systems.reading import DEEPEST, FORMATS, INTEGERS, Slots, TooDeep, is_text_key
 from dolbuild.systems.table import Cells, Part, Type
 
 NEW_STRING = "dol.new_string"
@@ -53,6 +53,7 @@ class Maker:
     def __init__(self, types: Mapping[str, Type], instance: Instance) -> None:
         self.types = types
         self.instance = instance
+        self.depth = 0
 
     def call(self, export: str, *arguments: Any) -> Slots:
         """Call an export; gives the slots of its result."""
@@ -66,7 +67,7 @@ class Maker:
         return address
 
     def value(self, text: str, value: Any, path: str) -> Slots:
-        """The slots of a value. Raises WrongValue."""
+        """The slots of a value. Raises WrongValue, TooDeep."""
         type_ = self.types[text]
         kind = type_.kind
         if kind in INTEGERS:
@@ -74,7 +75,13 @@ class Maker:
         maker = _MAKERS.get(kind)
         if maker is None:
             raise WrongValue(path, f"a {type_.shown} cannot be given from outside")
-        return maker(self, type_, value, path)
+        self.depth += 1
+        try:
+            if self.depth > 2 * DEEPEST:
+                raise TooDeep
+            return maker(self, type_, value, path)
+        finally:
+            self.depth -= 1
 
     # -- what has no parts ------------------------------------------------------------------------
 

@@ -22,6 +22,9 @@ INTEGERS = {f"{prefix}Int{bits}": (bits, not prefix) for prefix in ("", "U") for
 """Bits of the integer types, and whether they have a sign."""
 
 FLOATS = ("Float32", "Float64")
+DEEPEST = 2000
+"""Objects within each other that are read or made: Python follows them by recursion, and so does everyone who reads the JSON."""
+
 REMOVED = 0
 """The hash of an entry of a map that was removed."""
 
@@ -43,13 +46,20 @@ def float_value(value: float) -> float | str:
     return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
+class TooDeep(Exception):
+    """A value that nests too deeply to be JSON."""
+
+    def __init__(self) -> None:
+        super().__init__(f"more than {DEEPEST} objects lie within each other, which is too deep for JSON")
+
+
 class Reader:
     """Reads values of *types* out of a memory. *memory* gives it anew each time, since it may grow."""
 
     def __init__(self, types: Mapping[str, Type], memory: Callable[[], Buffer]) -> None:
         self.types = types
         self.memory = memory
-        self.path: list[int] = []
+        self.path: dict[int, None] = {}
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes at an address. Raises IndexError outside of the memory."""
@@ -90,7 +100,7 @@ class Reader:
     # -- values -----------------------------------------------------------------------------------
 
     def value(self, text: str, slots: Slots) -> Any:
-        """A value as JSON. What holds itself is cut off as ``{"$cycle": name}``."""
+        """A value as JSON. What holds itself is cut off as ``{"$cycle": name}``. Raises TooDeep."""
         type_ = self.types[text]
         kind = type_.kind
         if kind in INTEGERS:
@@ -110,11 +120,13 @@ class Reader:
             return self.text(address)
         if address in self.path:
             return {"$cycle": type_.shown}
-        self.path.append(address)
+        if len(self.path) >= DEEPEST:
+            raise TooDeep
+        self.path[address] = None
         try:
             return self.object(type_, address)
         finally:
-            self.path.pop()
+            del self.path[address]
 
     def side_by_side(self, type_: Type, slots: Slots) -> Any:
         """An Option, a Result, a tuple or a record: its parts lie in its slots."""

@@ -20,7 +20,7 @@ from dolbuild.runtime.instance import VARIABLE, Frame, Instance, Program, Trappe
 from dolbuild.runtime.values import text_bytes
 from dolbuild.systems.image import Changes, Image, Number
 from dolbuild.systems.making import Maker, WrongValue, check_names, signed
-from dolbuild.systems.reading import Reader, Slots, outcome
+from dolbuild.systems.reading import Reader, Slots, TooDeep, outcome
 from dolbuild.systems.table import Constraint, Function, Table, read_table
 from dolbuild.systems.watching import NOTES, READ, VARIABLES, WORD_BITS, Watched, exported_globals, watch
 
@@ -149,6 +149,8 @@ class Running:
             raise WrongArguments(wrong.path, wrong.message) from None
         except Trapped as trapped:
             raise Stopped(trapped.message, trapped.frames) from None
+        except TooDeep as error:
+            raise Stopped(str(error), ()) from None
         self.adopt(address)
 
     def pin(self, address: int) -> None:
@@ -180,11 +182,18 @@ class Running:
     # -- looking ----------------------------------------------------------------------------------
 
     def state(self, name: str | None = None) -> Any:
-        """The state as JSON, or one field of it. Raises KeyError."""
+        """The state as JSON, or one field of it. Raises KeyError, and Stopped where it nests too deeply."""
         fields = {str(part.name): part for part in self.table.state.fields}
-        if name is not None:
-            return deeply(lambda: self.reader.part(fields[name], self.address))
-        return deeply(lambda: {field: self.reader.part(part, self.address) for field, part in fields.items()})
+
+        def read() -> Any:
+            if name is not None:
+                return self.reader.part(fields[name], self.address)
+            return {field: self.reader.part(part, self.address) for field, part in fields.items()}
+
+        try:
+            return deeply(read)
+        except TooDeep as error:
+            raise Stopped(str(error), ()) from None
 
     # -- calling ----------------------------------------------------------------------------------
 
@@ -241,6 +250,8 @@ class Running:
             raise WrongArguments(wrong.path, wrong.message) from None
         except Trapped as trapped:
             raise Stopped(trapped.message, trapped.frames) from None
+        except TooDeep as error:
+            raise Stopped(str(error), ()) from None
 
     # -- constraints ------------------------------------------------------------------------------
 

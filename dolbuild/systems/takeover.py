@@ -5,8 +5,10 @@ What is shared stays shared, circles stay circles. A new field takes its default
 place for would be lost, which has to be allowed.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dolbuild.deep import deeply
@@ -70,6 +72,8 @@ class _Transfer:
         self.genes: list[tuple[Type, int, str]] = []
         self.misfits = Misfits()
         self.lost: set[str] = set()
+        self.waiting: deque[Callable[[], None]] = deque()
+        """Objects that were made and are still to be filled; so a state may nest as deeply as it likes."""
 
     def run(self, accept_loss: bool) -> int:
         has_budget = BUDGET in self.instance.variables()
@@ -79,6 +83,8 @@ class _Transfer:
         try:
             address = self.object(self.old.table.state, self.table.state, self.old.address, "")
             self.variables()
+            while self.waiting:
+                self.waiting.popleft()()
             for type_, gene, path in self.genes:
                 try:
                     self.maker.holds(type_, gene, path)
@@ -86,8 +92,6 @@ class _Transfer:
                     self.wrong(path, wrong.message)
         except _Enough:
             pass
-        except RecursionError:
-            self.misfits.wrong.append("the state nests too deeply to be carried over")
         except Trapped as trapped:
             self.misfits.wrong.append(trapped.message)
         if self.misfits.wrong or (self.misfits.lost and not accept_loss):
@@ -234,25 +238,33 @@ class _Transfer:
         if old.kind == "gene":
             made = self.made[key] = self.new(new.new)
             self.genes.append((new, made, path))
-            self.fields(old, new, address, made, path)
+            self.waiting.append(partial(self.fields, old, new, address, made, path))
             return made
         if old.kind == "enum":
             return self.variant(old, new, address, path)
         made = self.made[key] = self.new(new.new)
-        this = signed(made, 32)
-        if old.kind == "map":
-            size = len(self.old.table.types[old.arguments[0]].slots)
-            for index, entry in enumerate(self.reader.entries(old, address)):
-                where = f"{path}[{index}]"
-                keys = self.value(old.arguments[0], new.arguments[0], entry[:size], where)
-                self.maker.call(
-                    new.add, this, *keys, *self.value(old.arguments[1], new.arguments[1], entry[size:], where)
-                )
-            return made
-        items = self.reader.items(old, address) if old.kind == "list" else self.reader.entries(old, address)
-        for index, item in enumerate(items):
-            self.maker.call(new.add, this, *self.value(old.arguments[0], new.arguments[0], item, f"{path}[{index}]"))
+        self.waiting.append(partial(self.items, old, new, address, made, path))
         return made
+
+    def settle(self, count: int) -> None:
+        """Fill what waits beyond *count*: a key has to be whole before it is looked for."""
+        while len(self.waiting) > count:
+            self.waiting.pop()()
+
+    def items(self, old: Type, new: Type, address: int, made: int, path: str) -> None:
+        """Fill a list, a set or a map."""
+        this = signed(made, 32)
+        entries = self.reader.items(old, address) if old.kind == "list" else self.reader.entries(old, address)
+        size = len(self.old.table.types[old.arguments[0]].slots)
+        for index, entry in enumerate(entries):
+            where = _short(path) + f"[{index}]"
+            before = len(self.waiting)
+            slots = self.value(old.arguments[0], new.arguments[0], entry[:size], where)
+            if old.kind != "list":
+                self.settle(before)
+            if old.kind == "map":
+                slots = [*slots, *self.value(old.arguments[1], new.arguments[1], entry[size:], where)]
+            self.maker.call(new.add, this, *slots)
 
     def string(self, address: int) -> int:
         text = self.reader.text(address)
@@ -264,7 +276,7 @@ class _Transfer:
     def fields(self, old: Type, new: Type, address: int, made: int, path: str) -> None:
         before = {part.name: part for part in old.fields}
         for part in new.fields:
-            where = f"{path}.{part.name}" if path else str(part.name)
+            where = _below(path, str(part.name))
             known = before.pop(part.name, None)
             if known is not None:
                 slots = self.value(known.type, part.type, self.reader.cells(address, known.cells), where)
@@ -276,7 +288,7 @@ class _Transfer:
                 slots = default if default is not None else zeros(self.table.types[part.type])
             write_cells(self.instance, made, part.cells, slots)
         for name in before:
-            where = f"{path}.{name}" if path else str(name)
+            where = _below(path, str(name))
             self.lose(where, f"the field `{name}` of `{old.shown}` is no longer there")
 
     def variant(self, old: Type, new: Type, address: int, path: str) -> int:
@@ -286,10 +298,15 @@ class _Transfer:
             self.wrong(path, f"it is `{before.name}`, which `{new.shown}` no longer has")
             return 0
         made = self.made[address, new.text] = self.new(after.blank)
+        self.waiting.append(partial(self.payload, before, after, address, made, path))
+        return made
+
+    def payload(self, before: Variant, after: Variant, address: int, made: int, path: str) -> None:
+        """Fill a variant."""
         given = {part.name if part.name is not None else index: part for index, part in enumerate(before.payload)}
         for index, part in enumerate(after.payload):
             key = part.name if part.name is not None else index
-            where = f"{path}.{before.name}.{key}"
+            where = _below(_below(path, before.name), str(key))
             known: Part | None = given.pop(key, None)
             if known is None:
                 self.wrong(where, f"this part of `{before.name}` is new, and its value is not known")
@@ -300,4 +317,15 @@ class _Transfer:
             self.lose(
                 f"{path}.{before.name}.{key}", f"the part `{key}` of the variant `{before.name}` is no longer there"
             )
-        return made
+
+
+LONGEST_PATH = 200
+"""Characters of the path to a place; of a longer one, the middle is left out."""
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= LONGEST_PATH else f"{path[:100]}…{path[-80:]}"
+
+
+def _below(path: str, name: str) -> str:
+    return f"{_short(path)}.{name}" if path else name

@@ -216,3 +216,40 @@ def test_what_was_read_of_a_state_that_was_undone(build_system: BuildSystem) -> 
         running.call("set", [0, 10])
     running.call("set", [10, 0])
     assert running.state() == {"flag": False, "x": 10, "y": 0, "fine": True}
+
+
+LONG = """
+gene Link { has value: Int64; has next: Option<Link> }
+system Long {
+    has head: Option<Link>
+    has count: Int64 = 0
+    constraint counted { this.count >= 0 }
+    pub fun grow(n: Int64) -> Int64 {
+        for i in 0..n { this.head = Some(Link { value: i, next: this.head }) }
+        this.count += n
+        return this.count
+    }
+    pub fun show() -> Option<Link> { return this.head }
+    pub fun take(link: Link) -> Int64 { return link.value }
+}
+"""
+
+
+def test_what_nests_too_deeply_to_be_json(build_system: BuildSystem) -> None:
+    running = make(build_system(LONG))
+    running.start({})
+    assert running.call("grow", [100_000]) == 100_000
+    for _ in range(2):
+        with pytest.raises(Stopped, match="too deep for JSON"):
+            running.call("show", [])
+        with pytest.raises(Stopped, match="too deep for JSON"):
+            running.state()
+    assert running.state("count") == 100_000
+    deep: Any = {"value": 1, "next": None}
+    for _ in range(100_000):
+        deep = {"value": 1, "next": deep}
+    with pytest.raises(Stopped, match="too deep for JSON"):
+        running.call("take", [deep])
+    while deep["next"] is not None:  # taken apart by hand, since Python would do it by recursion
+        deep = deep["next"]
+    assert running.call("grow", [1]) == 100_001
