@@ -112,9 +112,9 @@ def system(wasm: bytes, folder: Path, size: int, runs: int) -> dict[str, float]:
     running.keep, running.kept = (lambda function, changes: None), (lambda: None)
     found["in memory"] = seconds(pair(calls.call), runs) / 2
     watcher, running.watcher = running.watcher, None
-    found["constraints"] = calls.do(lambda: seconds(lambda: running.judge(None), runs))
+    found["constraints"] = calls.do(lambda: seconds(lambda: running.judge(running.table.constraints), runs))
     running.watcher = watcher
-    found["constraints watched"] = calls.do(lambda: seconds(lambda: running.judge(None), runs))
+    found["constraints watched"] = calls.do(lambda: seconds(lambda: running.judge(running.table.constraints), runs))
     calls.do(lambda: running.image.commit(running.image.changes()))
     found["comparing"] = calls.do(lambda: seconds(running.image.changes, runs))
     calls.close()

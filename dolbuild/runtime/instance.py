@@ -26,6 +26,9 @@ VARIABLE = "dol.variable "
 
 PAGE = 65536
 
+MOST_MEMORY = 1 << 30
+"""Bytes that a program which is kept running may have: more is a trap, and the call is undone."""
+
 FOREVER = 1 << 60
 """Ticks of the engine that never come."""
 
@@ -131,6 +134,7 @@ class Instance:
         self.store = wasmtime.Store(program.engine)
         if program.interruptible:
             self.store.set_epoch_deadline(FOREVER)
+            self.store.set_limits(memory_size=MOST_MEMORY)
         given = host.functions()
         imports: list[Any] = []
         self.imports = imports

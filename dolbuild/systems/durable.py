@@ -27,6 +27,7 @@ from dolbuild.systems.image import Changes, Number
 CHECKPOINT, JOURNAL, LOCK = "checkpoint", "journal", "lock"
 CHECKPOINT_MAGIC = b"dolbuild system checkpoint 1\n"
 JOURNAL_MAGIC = b"dolbuild system journal 1\n"
+ID_BYTES = 16
 MARK = b"call"
 HEAD = struct.Struct("<4sIQ")
 """Before a record: the mark, how many bytes it has, and their xxh3."""
@@ -67,6 +68,8 @@ class Durable:
         self.folder = folder
         self.synced = synced
         self.sequence = 0
+        self.id = ""
+        """Ties a journal to the checkpoint that it goes on from."""
         self.checkpoint_size = 0
         self.handle = -1
         self.length = 0
@@ -94,34 +97,46 @@ class Durable:
         try:
             data = (self.folder / CHECKPOINT).read_bytes()
         except FileNotFoundError:
+            self._no_journal()
             return None
-        kept = _read_checkpoint(data)
+        kept, self.id = _read_checkpoint(data)
         self.checkpoint_size = len(data)
         path = self.folder / JOURNAL
         try:
             journal = path.read_bytes()
         except FileNotFoundError:
-            journal = b""
-        good = 0
-        for end, sequence, record, ranges in _records(journal):
+            raise Damaged(f"{JOURNAL}: it is gone, and with it what was committed since the checkpoint") from None
+        if not journal.startswith(self._head()):
+            raise Damaged(f"{JOURNAL}: it does not belong to this checkpoint, or was damaged")
+        good = len(self._head())
+        for end, sequence, record, ranges in _records(journal, good):
             good = end
             if sequence <= kept.sequence:
                 continue
             if sequence != kept.sequence + 1:
                 raise Damaged(f"{JOURNAL}: the call {kept.sequence + 1} is missing before the call {sequence}")
             _apply(kept, record, ranges)
-        kept.cut = max(0, len(journal) - max(good, min(len(journal), len(JOURNAL_MAGIC))))
+        kept.cut = len(journal) - good
         self.sequence = kept.sequence
-        if good:
-            self.handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            if len(journal) > good:
-                os.ftruncate(self.handle, good)
-                os.fsync(self.handle)
-            self.length = good
-            os.lseek(self.handle, good, os.SEEK_SET)
-        else:
-            self._empty_journal()
+        self.handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        if kept.cut:
+            os.ftruncate(self.handle, good)
+            os.fsync(self.handle)
+        self.length = good
+        os.lseek(self.handle, good, os.SEEK_SET)
         return kept
+
+    def _head(self) -> bytes:
+        return JOURNAL_MAGIC + self.id.encode() + b"\n"
+
+    def _no_journal(self) -> None:
+        """Where there is no checkpoint, no call may be kept. (A journal without any is left where a process was killed as it began.)"""
+        try:
+            size = (self.folder / JOURNAL).stat().st_size
+        except FileNotFoundError:
+            return
+        if size > len(JOURNAL_MAGIC) + 2 * ID_BYTES + 1:
+            raise Damaged(f"{CHECKPOINT}: it is gone, and {JOURNAL} has calls that go on from it")
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -151,6 +166,9 @@ class Durable:
         self, wasm: bytes, start: int, memory: bytearray, variables: Mapping[str, Number], address: int
     ) -> None:
         """Write a checkpoint, and begin a new journal. Raises OSError; then both are as they were, or the checkpoint is new."""
+        if not self.id:  # the first one: its journal comes before it, so that there never is one without the other
+            self.id = os.urandom(ID_BYTES).hex()
+            self._empty_journal()
         packed_wasm = zlib.compress(wasm, 6)
         packed = zlib.compress(memoryview(memory)[start:], 1)
         head = {
@@ -159,6 +177,7 @@ class Durable:
             "size": len(memory),
             "variables": dict(variables),
             "address": address,
+            "id": self.id,
             "wasm": len(packed_wasm),
         }
         body = json.dumps(head, sort_keys=True).encode() + b"\n" + packed_wasm + packed
@@ -172,7 +191,7 @@ class Durable:
             os.close(self.handle)
             self.handle = -1
         path = self.folder / JOURNAL
-        write_atomic(path, JOURNAL_MAGIC, mode=0o600, synced=self.synced)
+        write_atomic(path, self._head(), mode=0o600, synced=self.synced)
         self.handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         self.length = os.lseek(self.handle, 0, os.SEEK_END)
         if self.synced:
@@ -193,13 +212,8 @@ def _record(sequence: int, function: str, changes: Changes) -> bytes:
     return json.dumps(head, separators=(",", ":")).encode() + b"\n" + (zlib.compress(data, 1) if packed else data)
 
 
-def _records(journal: bytes) -> Iterator[tuple[int, int, Mapping[str, Any], bytes]]:
-    """Where each whole record ends, its number, its head and its bytes. Raises Damaged where one is damaged and not the last."""
-    if not journal.startswith(JOURNAL_MAGIC):
-        if JOURNAL_MAGIC.startswith(journal):
-            return
-        raise Damaged(f"{JOURNAL}: this is no journal of this version of dolbuild")
-    at = len(JOURNAL_MAGIC)
+def _records(journal: bytes, at: int) -> Iterator[tuple[int, int, Mapping[str, Any], bytes]]:
+    """From *at* on, where each whole record ends, its number, its head and its bytes. Raises Damaged where one is damaged and not the last."""
     while (record := _record_at(journal, at)) is not None:
         head, _, data = record.partition(b"\n")
         described = json.loads(head)
@@ -234,7 +248,7 @@ def _apply(kept: Kept, record: Mapping[str, Any], data: bytes) -> None:
     kept.sequence = record["sequence"]
 
 
-def _read_checkpoint(data: bytes) -> Kept:
+def _read_checkpoint(data: bytes) -> tuple[Kept, str]:
     if not data.startswith(CHECKPOINT_MAGIC):
         raise Damaged(f"{CHECKPOINT}: this is no checkpoint of this version of dolbuild")
     digest, _, body = data[len(CHECKPOINT_MAGIC) :].partition(b"\n")
@@ -246,4 +260,4 @@ def _read_checkpoint(data: bytes) -> Kept:
     if len(memory) != head["size"]:
         raise Damaged(f"{CHECKPOINT}: it has {len(memory)} bytes of memory instead of {head['size']}")
     wasm = zlib.decompress(rest[: head["wasm"]])
-    return Kept(head["sequence"], wasm, head["start"], memory, head["variables"], head["address"])
+    return Kept(head["sequence"], wasm, head["start"], memory, head["variables"], head["address"]), head["id"]

@@ -88,6 +88,11 @@ class Image:
 
     # -- applying ---------------------------------------------------------------------------------
 
+    def before(self, changes: Changes) -> Changes:
+        """What the image holds where something has changed."""
+        ranges = [(at, bytes(self.memory[at : at + len(data)])) for at, data in changes.ranges]
+        return Changes(changes.size, ranges, {name: self.variables[name] for name in changes.variables})
+
     def commit(self, changes: Changes) -> None:
         """The image becomes what the instance is."""
         for at, data in changes.ranges:

@@ -58,7 +58,7 @@ def open_kept(
         else:
             if kept.cut:
                 said.append(
-                    f"the end of the journal was torn: {kept.cut} bytes of a call that was never committed are cut off"
+                    f"the end of the journal is torn or damaged: {kept.cut} bytes are cut off, at most one call"
                 )
             if kept.wasm == program.wasm:
                 resume(running, kept)

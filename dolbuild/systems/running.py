@@ -7,7 +7,7 @@ everything, the program's variables included.
 
 import ctypes
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -163,7 +163,7 @@ class Running:
         self.pin(address)
         self.image.variables = self.instance.variables()
         self.image.commit(self.image.changes())
-        self.footprints = deeply(lambda: self.judge(None))
+        self.footprints = deeply(lambda: self.judge(self.table.constraints))
 
     def resume(self, memory: bytearray, variables: Mapping[str, Number], address: int) -> None:
         """Become what another instance of the same module was."""
@@ -211,15 +211,20 @@ class Running:
             with self.instance.held():
                 result = self._result(function, given)
             changes = self.image.changes()
-            footprints = self.judge(changes)
+            due = [one for one in self.table.constraints if self.is_due(one, changes)]
+            before = self.image.before(changes)
+            self.image.commit(changes)
             try:
+                footprints = self.judge(due)
                 self.keep(function.name, changes)
-            except OSError as error:
-                raise CannotKeep(f"the call cannot be written down: {error.strerror or error}") from None
+            except BaseException as error:
+                self.image.commit(before)
+                if isinstance(error, OSError):
+                    raise CannotKeep(f"the call cannot be written down: {error.strerror or error}") from None
+                raise
         except BaseException:
             self.image.undo(self.image.changes())
             raise
-        self.image.commit(changes)
         self.footprints |= footprints  # not before: those of a state that was undone say nothing
         self.counts.committed += 1
         self.kept()
@@ -255,20 +260,26 @@ class Running:
 
     # -- constraints ------------------------------------------------------------------------------
 
-    def judge(self, changes: Changes | None) -> dict[str, _Footprint]:
-        """Evaluate the constraints that read what has changed; all of them where that is not known. Gives what those have read.
-        Raises Broken, Stopped."""
+    def is_due(self, constraint: Constraint, changes: Changes) -> bool:
+        """Whether a constraint read something that is about to change."""
+        before = self.footprints.get(constraint.name)
+        return before is None or self.touches(changes, before)
+
+    def judge(self, constraints: Iterable[Constraint]) -> dict[str, _Footprint]:
+        """Evaluate constraints on the state that the image holds; gives what each has read. Whatever they do themselves leaves no
+        trace. Raises Broken, Stopped."""
         read: dict[str, _Footprint] = {}
-        for constraint in self.table.constraints:
-            before = self.footprints.get(constraint.name)
-            if changes is not None and before is not None and not self.touches(changes, before):
-                continue
+        evaluated = False
+        for constraint in constraints:
+            evaluated = True
             self.counts.evaluated[constraint.name] += 1
             footprint = self.watcher.holds(constraint) if self.watcher is not None else None
             if footprint is None:
                 self.evaluate(constraint)
             else:
                 read[constraint.name] = footprint
+        if evaluated:
+            self.image.undo(self.image.changes())
         return read
 
     def touches(self, changes: Changes, footprint: _Footprint) -> bool:

@@ -360,6 +360,9 @@ class _Handler(BaseHTTPRequestHandler):
             name = host if host.endswith("]") else host.rpartition(":")[0] if ":" in host else host
             if name not in LOCAL_NAMES:
                 raise _Problem(403, f"this is no name of this machine: {host[:80]}")
+        origin = self.headers.get("Origin")
+        if origin is not None and origin != f"http://{self.headers.get('Host', '')}":
+            raise _Problem(403, "pages of other origins may not ask")
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise _Problem(403, "pages of other origins may not ask")
 

@@ -253,3 +253,34 @@ def test_what_nests_too_deeply_to_be_json(build_system: BuildSystem) -> None:
     while deep["next"] is not None:  # taken apart by hand, since Python would do it by recursion
         deep = deep["next"]
     assert running.call("grow", [1]) == 100_001
+
+
+WRITING = """
+var SEEN: Int64 = 0
+gene G { has n: Int64 }
+fun touch(g: G) -> Bool { g.n = g.n + 1; return g.n < 10 }
+fun seen() -> Bool { sex { SEEN += 1 }; return true }
+system Writing {
+    has g: G = G { n: 0 }
+    constraint low { this.g.n < 5 }
+    constraint touched { touch(this.g) }
+    constraint counted { seen() }
+    pub fun n() -> Int64 { return this.g.n }
+    pub sex fun count() -> Int64 { return SEEN }
+    pub fun add(x: Int64) { this.g.n += x }
+}
+"""
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_what_a_constraint_changes_leaves_no_trace(build_system: BuildSystem, watched: bool) -> None:
+    """Through a function that it calls, where the compiler does not see it."""
+    running = make(build_system(WRITING), watched)
+    running.start({})
+    for _ in range(20):
+        assert running.call("n", []) == 0 and running.call("count", []) == 0
+        assert running.state() == {"g": {"n": 0}}
+    running.call("add", [4])
+    with pytest.raises(Broken, match="low"):
+        running.call("add", [1])
+    assert running.state() == {"g": {"n": 4}} and running.call("count", []) == 0

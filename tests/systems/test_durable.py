@@ -35,7 +35,7 @@ def test_every_place_where_the_journal_can_be_torn(cluster: bytes, tmp_path: Pat
         ends.append((folder / JOURNAL).stat().st_size)
     first.close()
     journal = (folder / JOURNAL).read_bytes()
-    for size in (*range(0, len(journal), 7), *ends, *(end - 1 for end in ends)):
+    for size in (*range(ends[0], len(journal), 7), *ends, *(end - 1 for end in ends[1:])):
         (folder / JOURNAL).write_bytes(journal[:size])
         again = open_kept(program, Host(Capabilities()), folder, synced=False)
         whole = max((index for index, end in enumerate(ends) if end <= size), default=0)
@@ -92,6 +92,34 @@ def test_a_checkpoint_whose_journal_was_not_emptied(cluster: bytes, tmp_path: Pa
     again.close()
     again = opened(cluster, folder)
     assert again.running.state() == state
+    again.close()
+
+
+def test_files_that_do_not_belong_together(cluster: bytes, tmp_path: Path) -> None:
+    """A file that is gone, empty, or of another state: nothing is begun anew over what was committed."""
+    folder, other = tmp_path / "kept", tmp_path / "other"
+    for one in (folder, other):
+        first = opened(cluster, one, GIVEN)
+        first.running.call("scale", [1, 1])
+        first.close()
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for name, change in (
+        (CHECKPOINT, "gone"), (JOURNAL, "gone"), (JOURNAL, "empty"), (JOURNAL, "other"), (CHECKPOINT, "other"),
+    ):  # fmt: skip
+        if change == "gone":
+            (folder / name).unlink()
+        elif change == "empty":
+            (folder / name).write_bytes(b"")
+        else:
+            shutil.copy(other / name, folder / name)
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        with pytest.raises(Damaged):
+            opened(cluster, folder)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+        shutil.copy(copy / name, folder / name)
+    again = opened(cluster, folder)
+    assert len(again.running.state("clusters")[0]["containers"]) == 1
     again.close()
 
 

@@ -148,13 +148,14 @@ WRONG: list[tuple[str, str, bytes | None, dict[str, str], int, str]] = [
     ("POST", "/functions/deploy", b"{}", {"Content-Length": "9999999999"}, 413, "are the most that is read"),
     ("POST", "/functions/deploy", b"{}", {"Content-Length": "-5"}, 400, "Content-Length is no number"),
     ("POST", "/functions/deploy", b"{}", {"Sec-Fetch-Site": "cross-site"}, 403, "other origins"),
+    ("POST", "/functions/deploy", b"{}", {"Origin": "http://evil.example"}, 403, "other origins"),
     ("GET", "/state", None, {"Host": "evil.example:80"}, 403, "no name of this machine"),
     ("GET", "/state/nothing", None, {}, 404, "the state has no field `nothing`"),
     ("GET", "/../../etc/passwd", None, {}, 404, "there is nothing here"),
     ("GET", "/functions/deploy", None, {}, 405, "called with POST"),
     ("POST", "/state", b"{}", {}, 405, "POST is for"),
     ("PUT", "/state", b"{}", {}, 405, "PUT is no method"),
-    ("OPTIONS", "/functions/deploy", None, {"Origin": "http://evil.example"}, 405, "OPTIONS is no method"),
+    ("OPTIONS", "/functions/deploy", None, {"Accept": "a/b"}, 405, "OPTIONS is no method"),
 ]  # fmt: skip
 
 
