@@ -59,11 +59,12 @@ class _Options:
     capabilities: Capabilities
     state: str | None = None
     keep: str | None = None
+    accept_loss: bool = False
 
 
 USAGE_LINE = (
     "dolbuild exec [--release] [--allow-read=PATH] [--allow-write=PATH] [--allow-net] [--allow-env[=NAME]] "
-    "SPIRIT [FUNCTION] [ARGUMENT...], or dolbuild exec [--state=JSON|@FILE] [--keep[=FOLDER]] SYSTEM [FUNCTION] [JSON...]"
+    "SPIRIT [FUNCTION] [ARGUMENT...], or dolbuild exec [--state=JSON|@FILE] [--keep[=FOLDER]] [--accept-loss] SYSTEM [FUNCTION] [JSON...]"
 )
 
 
@@ -75,6 +76,7 @@ def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
     env: list[str] | None = []
     state: str | None = None
     keep: str | None = None
+    accept_loss = False
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
         option, given, value = rest.pop(0).partition("=")
@@ -82,6 +84,8 @@ def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
             release = True
         elif option == "--state" and value:
             state = value
+        elif option == "--accept-loss" and not given:
+            accept_loss = True
         elif option == "--keep":
             keep = value
         elif option == "--allow-net" and not given:
@@ -93,7 +97,7 @@ def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
         else:
             raise ValueError(f"`{option}{given}{value}` is no option of `dolbuild exec`; {USAGE_LINE}")
     names = None if env is None else tuple(env)
-    return _Options(release, Capabilities(tuple(read), tuple(write), net, names), state, keep), rest
+    return _Options(release, Capabilities(tuple(read), tuple(write), net, names), state, keep, accept_loss), rest
 
 
 def _usage(text: str) -> int:
@@ -131,7 +135,7 @@ def _run_system(session: Session, node: Node, name: str, arguments: list[str], o
     opened = None
     try:
         state = systems.read_state(options.state)
-        running, opened = systems.open_system(wasm, host, state, folder)
+        running, opened = systems.open_system(wasm, host, state, folder, accept_loss=options.accept_loss)
         for said in opened.said if opened is not None else ():
             sys.stderr.write(f"{said}\n")
         if not arguments:

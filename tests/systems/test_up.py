@@ -431,6 +431,10 @@ def test_a_new_build_takes_over(cluster_workspace: Workspace, tmp_path: Path) ->
     path.write_text(text)
     lost = work.command("exec", "--keep", "production-cluster", "health_check")
     assert lost.status == 1 and "would be lost: region: the field `region` of `ProductionCluster`" in lost.err
+    kept = tmp_path / "copy"
+    shutil.copytree(work.root / "state/production-cluster", kept)
+    taken = work.command("exec", f"--keep={kept}", "--accept-loss", "production-cluster", "health_check")
+    assert taken.status == 0 and "lost: region" in taken.err
     up = Up(work, work.root / "state/production-cluster", "--accept-loss")
     assert "lost: region: the field `region` of `ProductionCluster` is no longer there\n" in up.said
     assert up.call("health_check").json()["result"]["total_containers"] == 3
