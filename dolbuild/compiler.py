@@ -315,8 +315,7 @@ def prepare_system(
         "types": border.types,
         "variables": [variables[name] for name in sorted(variables)],
     }
-    request = Request(roots, {SYSTEM_SECTION: json_section(described)}, tool, state=True)
-    return _reached(request, find, options)
+    return _linkable(Request(roots, {SYSTEM_SECTION: json_section(described)}, tool, state=True), symbols, options)
 
 
 def _variable(symbol: Symbol, find: SymbolTable) -> dict[str, Any] | None:
@@ -335,8 +334,12 @@ def _digest_of(package: str, symbols: list[Symbol]) -> str:
 
 
 def _reached(request: Request, find: SymbolTable, options: Options) -> Linkable:
+    """The link of a request, with the symbols that its roots reach."""
+    return _linkable(request, reach(request.roots, Instances(find, options).find), options)
+
+
+def _linkable(request: Request, symbols: list[Symbol], options: Options) -> Linkable:
     """What a link consists of, and the section that says what it was made from: the tool, and a digest of all symbols."""
-    symbols = reach(request.roots, Instances(find, options).find)
     record = [[symbol.name, symbol.digest] for symbol in symbols]
     made_from = {
         "tool": f"dolbuild {request.tool}",

@@ -14,7 +14,7 @@ from dolbuild.analysis.check import SYSTEM
 from dolbuild.analysis.resolution import RUNTIME, TESTS, Target, resolve, split_id
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE
 from dolbuild.packages.package import Package
-from dolbuild.rules.module import interface_name, module_name, module_path
+from dolbuild.rules.module import all_modules, interface_name, module_name, module_path
 from dolbuild.rules.session import Session
 from dolbuild.rules.test import test_name
 from dolbuild.workspace import join
@@ -116,8 +116,7 @@ class _Describer:
             if other is not None:
                 why = USES if is_system else REQUIRES
                 self.graph.edges.append(Edge(head, self.head(other), why, required, manifest))
-        names = [*package.modules, *(f"{TESTS}{name}" for name in package.tests)] if package.is_member else []
-        for module in names:
+        for module in all_modules(package) if package.is_member else ():
             self.module(package, module, head)
 
     def module(self, package: Package, module: str, head: str) -> None:

@@ -37,6 +37,11 @@ def module_name(package: Package, module: str) -> str:
     return f"module:{package.label}/{module}"
 
 
+def all_modules(package: Package) -> list[str]:
+    """The modules of a package, those of its tests too."""
+    return [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
+
+
 def interface_node(package: Package, module: str) -> Node:
     """``interface:<member>/<module>``: from the source alone."""
     file = module_path(package, module)

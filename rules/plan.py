@@ -22,7 +22,15 @@ from dolbuild.packages.package import (
 )
 from dolbuild.rules.external import Externals
 from dolbuild.rules.lazily import Lazily
-from dolbuild.rules.module import TESTS, interface_name, interface_node, module_name, module_node, module_path
+from dolbuild.rules.module import (
+    TESTS,
+    all_modules,
+    interface_name,
+    interface_node,
+    module_name,
+    module_node,
+    module_path,
+)
 from dolbuild.rules.node import Group, LinkTests, Node, Plan
 from dolbuild.rules.reading import Reading, ReadSpirit, ReadSystem
 from dolbuild.rules.spirit import manifest_node, spirit_entries, spirit_node
@@ -268,7 +276,7 @@ class _Planner:
         for name in self.nodes:
             kinds[name.split(":", 1)[0]].append(name)
         members = [package for package in self.packages.values() if package.is_member]
-        own = [module_name(package, module) for package in members for module in _names(package)]
+        own = [module_name(package, module) for package in members for module in all_modules(package)]
         sources = [module_name(package, module) for package in members for module in package.modules]
         built = kinds["manifest"] + kinds["spirit"] + kinds["system"] + sources
         for name, doc, nodes in (
@@ -291,7 +299,7 @@ class _Parts:
     def __init__(self, planner: _Planner, package: Package) -> None:
         self.planner = planner
         self.package = package
-        self.names = _names(package)
+        self.names = all_modules(package)
 
     @cached_property
     def required(self) -> dict[str, Package]:
@@ -335,11 +343,6 @@ class _Parts:
     def linked_tests(self, module: str, session: "Session") -> bytes:
         planner = self.planner
         return link_tests(self.package, module, self.required, planner.profile.name, planner.options)(session)
-
-
-def _names(package: Package) -> list[str]:
-    """The modules of a package, those of its tests too."""
-    return [*package.modules, *(f"{TESTS}{name}" for name in package.tests)]
 
 
 def _interfaces(package: Package) -> str:

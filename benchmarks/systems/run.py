@@ -109,7 +109,7 @@ def system(wasm: bytes, folder: Path, size: int, runs: int) -> dict[str, float]:
     found["looking"] = seconds(lambda: calls.call("health_check", []), runs)
     opened.durable.synced = True
     found["synced"] = seconds(pair(calls.call), runs) / 2
-    running.keep, running.kept = (lambda function, changes: None), (lambda: None)
+    running.keeper = None
     found["in memory"] = seconds(pair(calls.call), runs) / 2
     watcher, running.watcher = running.watcher, None
     found["constraints"] = calls.do(lambda: seconds(lambda: running.judge(running.table.constraints), runs))

@@ -147,7 +147,7 @@ class Members:
                 case t.Function():
                     self.function(member, f"{name}.{member.name}", outer=generics, owner=own)
                 case t.Constraint() if isinstance(item, t.System):
-                    self.condition(member, own, generics)  # its host looks at it (`dolbuild.analysis.system`)
+                    pass  # its host looks at it; `dolbuild.analysis.system` checks it
                 case t.Constraint():
                     self.constraint(member, name, own, generics)
                 case t.Law():

@@ -14,6 +14,7 @@ from dolbuild.analysis.statements import Body
 from dolbuild.analysis.targets import DEFAULT
 from dolbuild.analysis.unify import known
 from dolbuild.analysis.world import substitute
+from dolbuild.source import Span
 from dolbuild.syntax import tree as t
 
 HOLDS, EXPLAIN = "#holds.", "#explain."
@@ -74,7 +75,7 @@ class System:
 
 
 def describe(item: t.System, symbol: str, context: Context, declarations: Declarations, module: v.Module) -> System:
-    """The System, whose members are checked already; the functions that look at its constraints go to *module*.
+    """The System, whose members but for its constraints are checked already; the functions that look at those go to *module*.
 
     What cannot cross the border to the host is reported: a function that takes or gives it, and state that a new build
     could not take over.
@@ -98,6 +99,7 @@ def describe(item: t.System, symbol: str, context: Context, declarations: Declar
             signature = gene.functions.get(member.name) if gene is not None else None
             if signature is None:
                 continue
+            place = Span(member.name_start, member.name_start + len(member.name))
             kinds = [(f"its parameter `{p.name}` is", p.type) for p in signature.parameters]
             kinds.append(("its result is", signature.result))
             problems = [(where, _stays_inside(kind, declarations, set())) for where, kind in kinds]
@@ -106,11 +108,9 @@ def describe(item: t.System, symbol: str, context: Context, declarations: Declar
             where, problem = next(((w, p) for w, p in problems if p is not None), ("", None))
             if problem is not None:
                 message = f"`{member.name}` cannot be called from outside: {where} {problem}"
-                place = t.Name(member.name_start, member.name_start + len(member.name), member.name)
                 context.report(place, "W0306", message, "leave out `pub` if it is only called from inside")
                 continue
             if member.name == MEMORY:
-                place = t.Name(member.name_start, member.name_start + len(member.name), member.name)
                 context.report(place, "E0212", f"a System cannot export `{MEMORY}`", "its memory has that name")
             parameters = tuple(
                 Argument(p.name, known(p.type), f"{signature.symbol}{DEFAULT}{p.name}" if p.has_default else "")
@@ -183,20 +183,18 @@ def _condition(
     assert isinstance(own, ty.Named)
     name = f"{own.symbol}{HOLDS}{member.name}"
     module.functions.append(v.Function(name, [itself], ty.BOOL, holds, member.start))
-    explain = f"{own.symbol}{EXPLAIN}{member.name}"
-    texts = ty.list_of(ty.STRING)
-    body = Body(context, declarations, texts, this=own, owner=own)
-    explanation = body.function([], _Explanation(source).of(member.body))
-    # What is wrong with the constraint was reported when it was checked as a member.
-    errors = any(d.code.startswith("E") for d in context.diagnostics[before:])
-    del context.diagnostics[before:]
     if changing is not None:
         message = f"the constraint `{member.name}` changes the state that it looks at"
-        place = t.Node(changing, max(changing + 1, min(member.body.end, changing + 1)))
+        place = Span(changing, changing + 1)
         context.report(place, "E0326", message, "a constraint only looks; change a copy, or change it in a function")
-    if errors:
-        explain = ""
-    else:
+    explain = ""
+    if not any(d.code.startswith("E") for d in context.diagnostics[before:]):
+        explain = f"{own.symbol}{EXPLAIN}{member.name}"
+        texts = ty.list_of(ty.STRING)
+        body = Body(context, declarations, texts, this=own, owner=own)
+        before = len(context.diagnostics)
+        explanation = body.function([], _Explanation(source).of(member.body))
+        del context.diagnostics[before:]  # what there is to say of the constraint was said
         module.functions.append(v.Function(explain, [body.scopes[0]["this"]], texts, explanation, member.start))
     return Condition(member.name, text, name, explain, member.start)
 

@@ -2,10 +2,12 @@
 
 import io
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dolbuild.commands.grants import USAGE as GRANTS
+from dolbuild.commands.grants import Grants
 from dolbuild.commands.opening import tell
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, render
 from dolbuild.rules.build import Access, bring_up, open_session
@@ -50,54 +52,42 @@ def run(arguments: list[str]) -> int:
         return 1
     if node.name.startswith("system:"):
         return _run_system(session, node, name, rest, options)
-    return _run_artifact(session, node, name, rest, options.capabilities)
+    return _run_artifact(session, node, name, rest, options.grants.capabilities)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Options:
-    release: bool
-    capabilities: Capabilities
+    release: bool = False
+    grants: Grants = field(default_factory=Grants)
     state: str | None = None
     keep: str | None = None
     accept_loss: bool = False
 
 
 USAGE_LINE = (
-    "dolbuild exec [--release] [--allow-read=PATH] [--allow-write=PATH] [--allow-net] [--allow-env[=NAME]] "
-    "SPIRIT [FUNCTION] [ARGUMENT...], or dolbuild exec [--state=JSON|@FILE] [--keep[=FOLDER]] [--accept-loss] SYSTEM [FUNCTION] [JSON...]"
+    f"dolbuild exec [--release] {GRANTS} SPIRIT [FUNCTION] [ARGUMENT...], "
+    "or dolbuild exec [--state=JSON|@FILE] [--keep[=FOLDER]] [--accept-loss] SYSTEM [FUNCTION] [JSON...]"
 )
 
 
 def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
     """The options before the name of the Spirit, and what follows them. Raises ValueError."""
-    release, net = False, False
-    read: list[Path] = []
-    write: list[Path] = []
-    env: list[str] | None = []
-    state: str | None = None
-    keep: str | None = None
-    accept_loss = False
+    options = _Options()
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
-        option, given, value = rest.pop(0).partition("=")
+        argument = rest.pop(0)
+        option, given, value = argument.partition("=")
         if option == "--release" and not given:
-            release = True
+            options.release = True
         elif option == "--state" and value:
-            state = value
+            options.state = value
         elif option == "--accept-loss" and not given:
-            accept_loss = True
+            options.accept_loss = True
         elif option == "--keep":
-            keep = value
-        elif option == "--allow-net" and not given:
-            net = True
-        elif option in ("--allow-read", "--allow-write") and value:
-            (read if option == "--allow-read" else write).append(Path(value).resolve())
-        elif option == "--allow-env":
-            env = None if not given or env is None else [*env, value]
-        else:
-            raise ValueError(f"`{option}{given}{value}` is no option of `dolbuild exec`; {USAGE_LINE}")
-    names = None if env is None else tuple(env)
-    return _Options(release, Capabilities(tuple(read), tuple(write), net, names), state, keep, accept_loss), rest
+            options.keep = value
+        elif not options.grants.take(argument):
+            raise ValueError(f"`{argument}` is no option of `dolbuild exec`; {USAGE_LINE}")
+    return options, rest
 
 
 def _usage(text: str) -> int:
@@ -125,13 +115,11 @@ def bring_up_to_date(session: Session, node: Node) -> bool:
 def _run_system(session: Session, node: Node, name: str, arguments: list[str], options: _Options) -> int:
     """Call a function of a System with JSON, and print what it gives."""
     from dolbuild.commands import systems
-    from dolbuild.rules.system import MODULE
     from dolbuild.runtime.host import Host
 
-    path = next(path for path, artifact in node.targets.items() if artifact == MODULE)
-    wasm = (session.root / path).read_bytes()
+    wasm = systems.built_module(session.root, node)
     folder = None if options.keep is None else Path(options.keep or session.root / systems.KEPT / name)
-    host = Host(options.capabilities)
+    host = Host(options.grants.capabilities)
     opened = None
     try:
         state = systems.read_state(options.state)

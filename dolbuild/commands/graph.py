@@ -10,7 +10,7 @@ from dolbuild.files import write_atomic
 from dolbuild.rules.build import Access, bring_up, open_session
 from dolbuild.rules.drawing import to_dot, to_json, to_mermaid
 from dolbuild.rules.graph import Edge, Graph, describe, line_of
-from dolbuild.rules.module import interface_name
+from dolbuild.rules.module import all_modules, interface_name
 from dolbuild.rules.query import WrongQuery, evaluate
 from dolbuild.rules.session import Session
 
@@ -44,7 +44,7 @@ def load() -> tuple[Session, Graph]:
     try:
         for package in session.plan.packages:
             if package.is_member:
-                for module in (*package.modules, *(f"tests:{name}" for name in package.tests)):
+                for module in all_modules(package):
                     bring_up(session, session.plan.nodes[interface_name(package, module)], seen)
         return session, describe(session)
     finally:

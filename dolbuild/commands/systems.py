@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, render
+from dolbuild.rules.node import Node
+from dolbuild.rules.system import MODULE
 from dolbuild.runtime.host import Host
 from dolbuild.runtime.instance import Program
 from dolbuild.systems import refusals
@@ -26,6 +28,12 @@ SHOWN_MISFITS = 20
 
 class WrongJson(Exception):
     """Text on the command line, or in a file that it names, that is no JSON of an object."""
+
+
+def built_module(root: Path, node: Node) -> bytes:
+    """The WebAssembly module of a System that was built."""
+    path = next(path for path, artifact in node.targets.items() if artifact == MODULE)
+    return (root / path).read_bytes()
 
 
 def read_state(text: str | None) -> dict[str, Any] | None:

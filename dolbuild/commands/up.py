@@ -10,11 +10,11 @@ from typing import Any
 
 from dolbuild.commands import systems
 from dolbuild.commands.exec import USAGE, bring_up_to_date
+from dolbuild.commands.grants import USAGE as GRANTS
+from dolbuild.commands.grants import Grants
 from dolbuild.commands.opening import tell
 from dolbuild.diagnostics import Diagnostic, DiagnosticError
 from dolbuild.rules.build import Access, open_session
-from dolbuild.rules.system import MODULE
-from dolbuild.runtime.capabilities import Capabilities
 from dolbuild.runtime.host import Host
 from dolbuild.systems.serving import Limits, Server, is_loopback
 from dolbuild.workspace import NO_WORKSPACE, find_root
@@ -24,7 +24,7 @@ TOKEN = "DOL_TOKEN"  # noqa: S105
 
 USAGE_LINE = (
     "dolbuild up [--release] [--host=ADDRESS] [--port=N] [--state=JSON|@FILE] [--keep=FOLDER] [--accept-loss] "
-    "[--no-sync] [--time-limit=SECONDS] [--allow-read=PATH] [--allow-write=PATH] [--allow-net] [--allow-env[=NAME]] SYSTEM"
+    f"[--no-sync] [--time-limit=SECONDS] {GRANTS} SYSTEM"
 )
 PORT = 7411
 
@@ -39,15 +39,7 @@ class _Options:
     accept_loss: bool = False
     synced: bool = True
     time_limit: float = Limits().call
-    read: list[Path] = field(default_factory=list)
-    write: list[Path] = field(default_factory=list)
-    net: bool = False
-    env: list[str] | None = field(default_factory=list)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        names = None if self.env is None else tuple(self.env)
-        return Capabilities(tuple(self.read), tuple(self.write), self.net, names)
+    grants: Grants = field(default_factory=Grants)
 
 
 def run(arguments: list[str]) -> int:
@@ -75,8 +67,7 @@ def run(arguments: list[str]) -> int:
             return _usage(f"there is no System `{name}` here; there are: {', '.join(known) or 'none'}")
         if not bring_up_to_date(session, node):
             return 1
-        path = next(path for path, artifact in node.targets.items() if artifact == MODULE)
-        wasm = (root / path).read_bytes()
+        wasm = systems.built_module(root, node)
         folder = Path(options.keep) if options.keep else root / systems.KEPT / name
         return _serve(name, wasm, state, folder, options, token)
     except DiagnosticError as error:
@@ -87,7 +78,7 @@ def run(arguments: list[str]) -> int:
 def _serve(
     name: str, wasm: bytes, state: dict[str, Any] | None, folder: Path, options: _Options, token: str | None
 ) -> int:
-    host = Host(options.capabilities)
+    host = Host(options.grants.capabilities)
     running, opened = systems.open_system(
         wasm,
         host,
@@ -132,7 +123,7 @@ def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
     """The options, wherever they stand, and the rest. Raises ValueError."""
     options = _Options()
     rest: list[str] = []
-    flags = {"--release": "release", "--accept-loss": "accept_loss", "--allow-net": "net"}
+    flags = {"--release": "release", "--accept-loss": "accept_loss"}
     for argument in arguments:
         option, given, value = argument.partition("=")
         if not argument.startswith("-"):
@@ -147,11 +138,7 @@ def _options(arguments: list[str]) -> tuple[_Options, list[str]]:
             options.port = int(value)
         elif option == "--time-limit" and _is_seconds(value):
             options.time_limit = float(value)
-        elif option in ("--allow-read", "--allow-write") and value:
-            (options.read if option == "--allow-read" else options.write).append(Path(value).resolve())
-        elif option == "--allow-env":
-            options.env = None if not given or options.env is None else [*options.env, value]
-        else:
+        elif not options.grants.take(argument):
             raise ValueError(f"`{argument}` is no option of `dolbuild up`; {USAGE_LINE}")
     return options, rest
 

@@ -90,7 +90,7 @@ class Program:
     """A compiled module; instances of it are cheap."""
 
     def __init__(self, wasm: bytes, interruptible: bool = False) -> None:
-        """*interruptible*: its calls can be given a limit of time (`Instance.limit`)."""
+        """*interruptible*: its calls can be given a limit of time (`Instance.limited`)."""
         self.wasm = wasm
         self.interruptible = interruptible
         self.engine = _engine(interruptible)
@@ -276,17 +276,13 @@ class Instance:
 
     def call(self, export: dict[str, Any], arguments: list[Any]) -> Any:
         """Call an exported function with Python values of its types. Raises `Trapped`."""
-        stack = self._global(STACK)
-        before = stack.value(self.store) if stack is not None else 0
-        flat: list[int | float] = []
-        for (_, kind), value in zip(export["parameters"], arguments, strict=True):
-            flat += lower(self, kind, value)
-        result = self.raw(export["name"], *flat)
-        slots = result if isinstance(result, list) else ([] if result is None else [result])
-        lifted = lift(self, export["result"], list(slots))
-        if stack is not None:
-            stack.set_value(self.store, before)
-        return lifted
+        with self.held():
+            flat: list[int | float] = []
+            for (_, kind), value in zip(export["parameters"], arguments, strict=True):
+                flat += lower(self, kind, value)
+            result = self.raw(export["name"], *flat)
+            slots = result if isinstance(result, list) else ([] if result is None else [result])
+            return lift(self, export["result"], list(slots))
 
     def _trapped(self, trap: wasmtime.Trap) -> Trapped:
         message = self._message()

@@ -21,7 +21,7 @@ from typing import Any
 
 import xxhash
 
-from dolbuild.files import sweep, sync_folder, write_atomic
+from dolbuild.files import sweep, write_atomic
 from dolbuild.systems.image import Changes, Number
 
 CHECKPOINT, JOURNAL, LOCK = "checkpoint", "journal", "lock"
@@ -187,15 +187,14 @@ class Durable:
         self._empty_journal()
 
     def _empty_journal(self) -> None:
+        """Begin a new journal. Raises OSError; then the old one is still there and goes on."""
+        path = self.folder / JOURNAL
+        write_atomic(path, self._head(), mode=0o600, synced=self.synced)
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
-        path = self.folder / JOURNAL
-        write_atomic(path, self._head(), mode=0o600, synced=self.synced)
         self.handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         self.length = os.lseek(self.handle, 0, os.SEEK_END)
-        if self.synced:
-            sync_folder(self.folder)
 
 
 def _record(sequence: int, function: str, changes: Changes) -> bytes:

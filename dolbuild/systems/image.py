@@ -35,10 +35,6 @@ class Changes:
     ranges: list[tuple[int, bytes]] = field(default_factory=list)
     variables: dict[str, Number] = field(default_factory=dict)
 
-    @property
-    def bytes(self) -> int:
-        return sum(len(data) for _, data in self.ranges)
-
 
 class Image:
     """A copy of an instance's state. *start* is the first byte that belongs to it."""
@@ -75,7 +71,7 @@ class Image:
     def _lines(self, base: int, at: int, length: int, found: list[tuple[int, bytes]]) -> None:
         """The ranges within a piece, whole words of it."""
         now = ctypes.string_at(base + at, length)
-        before = bytes(self.memory[at : at + length])
+        before = self.memory[at : at + length]
         for line in range(0, length, LINE):
             new, old = now[line : line + LINE], before[line : line + LINE]
             if new == old:

@@ -20,11 +20,28 @@ class StateIsThere(Exception):
 
 @dataclass(slots=True)
 class Opened:
-    """A running System with its files. *said* is what has to be told about how it was opened."""
+    """A running System with its files, into which it writes its calls. *said* is what has to be told about how it was opened."""
 
     running: Running
     durable: Durable
     said: tuple[str, ...]
+
+    def append(self, function: str, changes: Changes) -> None:
+        """Write a call down. Raises OSError."""
+        self.durable.append(function, changes)
+
+    def committed(self) -> None:
+        """After a call was committed. A checkpoint that cannot be written is tried again after the next call."""
+        if self.durable.is_due:
+            try:
+                self.checkpoint()
+            except OSError:
+                pass  # the journal has everything
+
+    def checkpoint(self) -> None:
+        """Write the whole state. Raises OSError."""
+        running, image = self.running, self.running.image
+        self.durable.checkpoint(running.program.wasm, image.start, image.memory, image.variables, running.address)
 
     def close(self) -> None:
         """End; what is committed stays."""
@@ -61,26 +78,20 @@ def open_kept(
                     f"the end of the journal is torn or damaged: {kept.cut} bytes are cut off, at most one call"
                 )
             if kept.wasm == program.wasm:
-                resume(running, kept)
+                running.resume(kept.memory, kept.variables, kept.address)
                 said.append(f"resumed after call {kept.sequence}")
             else:
                 lost = upgrade(running, kept, accept_loss)
                 said.append(f"this build has taken over the state of another one after call {kept.sequence}")
                 said += [f"lost: {what}" for what in lost]
-        keeper = _Keeper(running, durable)
+        opened = Opened(running, durable, tuple(said))
         if kept is None or kept.wasm != program.wasm:
-            keeper.checkpoint()
-        running.keep = keeper.keep
-        running.kept = keeper.kept
-        return Opened(running, durable, tuple(said))
+            opened.checkpoint()
+        running.keeper = opened
+        return opened
     except BaseException:
         durable.close()
         raise
-
-
-def resume(running: Running, kept: Kept) -> None:
-    """The same build goes on."""
-    running.resume(kept.memory, kept.variables, kept.address)
 
 
 def upgrade(running: Running, kept: Kept, accept_loss: bool) -> list[str]:
@@ -89,28 +100,3 @@ def upgrade(running: Running, kept: Kept, accept_loss: bool) -> list[str]:
     address, lost = take_over(old, running.table, running.instance, accept_loss)
     running.adopt(address)
     return lost
-
-
-class _Keeper:
-    """Writes calls down as they are committed, and a checkpoint now and then."""
-
-    def __init__(self, running: Running, durable: Durable) -> None:
-        self.running = running
-        self.durable = durable
-
-    def keep(self, function: str, changes: Changes) -> None:
-        """Raises OSError."""
-        self.durable.append(function, changes)
-
-    def kept(self) -> None:
-        """After a call was committed. A checkpoint that cannot be written is tried again after the next call."""
-        if self.durable.is_due:
-            try:
-                self.checkpoint()
-            except OSError:
-                pass  # the journal has everything
-
-    def checkpoint(self) -> None:
-        """Raises OSError."""
-        running, image = self.running, self.running.image
-        self.durable.checkpoint(running.program.wasm, image.start, image.memory, image.variables, running.address)

@@ -7,9 +7,10 @@ everything, the program's variables included.
 
 import ctypes
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import wasmtime
@@ -17,7 +18,6 @@ import wasmtime
 from dolbuild.deep import deeply
 from dolbuild.runtime.host import Host
 from dolbuild.runtime.instance import VARIABLE, Frame, Instance, Program, Trapped
-from dolbuild.runtime.values import text_bytes
 from dolbuild.systems.image import Changes, Image, Number
 from dolbuild.systems.making import Maker, WrongValue, check_names, signed
 from dolbuild.systems.reading import Reader, Slots, TooDeep, outcome
@@ -97,16 +97,14 @@ class _Footprint:
     variables: frozenset[str]
 
 
-Keep = Callable[[str, Changes], None]
-"""Writes a committed call down, by the function's name and its changes. Raises OSError; then the call is undone."""
+class Keeper(Protocol):
+    """Writes calls down."""
 
+    def append(self, function: str, changes: Changes) -> None:
+        """Write a call down, by the function's name and its changes. Raises OSError; then the call is undone."""
 
-def no_keep(function: str, changes: Changes) -> None:
-    """Keeps nothing."""
-
-
-def _nothing() -> None:
-    pass
+    def committed(self) -> None:
+        """A call that was written down has become the state."""
 
 
 class Running:
@@ -118,17 +116,13 @@ class Running:
         self.program = program
         self.table: Table = read_table(program.wasm)
         self.host = host
-        try:
+        with _refusing():
             self.instance = Instance(program, host)
-        except Trapped as trapped:
-            raise Stopped(trapped.message, trapped.frames) from None
         self.reader = Reader(self.table.types, self.instance.view)
         self.maker = Maker(self.table.types, self.instance)
         self.image = Image(self.instance, self.table.layout.start)
         self.address = 0
-        self.keep: Keep = no_keep
-        self.kept: Callable[[], None] = _nothing
-        """What is done when a call has been committed."""
+        self.keeper: Keeper | None = None
         self.counts = Counts(evaluated={one.name: 0 for one in self.table.constraints})
         self.watcher = _Watcher(self) if watched and self.table.constraints else None
         self.footprints: dict[str, _Footprint] = {}
@@ -140,17 +134,10 @@ class Running:
         deeply(lambda: self._start(given))
 
     def _start(self, given: Mapping[str, Any]) -> None:
-        try:
-            with self.instance.held():
-                check_names(dict(given), [str(part.name) for part in self.table.state.fields], "")
-                slots = [self.maker.field(part, dict(given), "") for part in self.table.state.fields]
-                address = self.maker.filled(self.table.state.new, self.table.state.fields, slots)
-        except WrongValue as wrong:
-            raise WrongArguments(wrong.path, wrong.message) from None
-        except Trapped as trapped:
-            raise Stopped(trapped.message, trapped.frames) from None
-        except TooDeep as error:
-            raise Stopped(str(error), ()) from None
+        with _refusing(), self.instance.held():
+            check_names(given, [str(part.name) for part in self.table.state.fields], "")
+            slots = [self.maker.field(part, given, "") for part in self.table.state.fields]
+            address = self.maker.filled(self.table.state.new, self.table.state.fields, slots)
         self.adopt(address)
 
     def pin(self, address: int) -> None:
@@ -190,10 +177,8 @@ class Running:
                 return self.reader.part(fields[name], self.address)
             return {field: self.reader.part(part, self.address) for field, part in fields.items()}
 
-        try:
+        with _refusing():
             return deeply(read)
-        except TooDeep as error:
-            raise Stopped(str(error), ()) from None
 
     # -- calling ----------------------------------------------------------------------------------
 
@@ -208,7 +193,7 @@ class Running:
 
     def _call(self, function: Function, given: Mapping[str, Any]) -> Any:
         try:
-            with self.instance.held():
+            with _refusing(), self.instance.held():
                 result = self._result(function, given)
             changes = self.image.changes()
             due = [one for one in self.table.constraints if self.is_due(one, changes)]
@@ -216,47 +201,48 @@ class Running:
             self.image.commit(changes)
             try:
                 footprints = self.judge(due)
-                self.keep(function.name, changes)
-            except BaseException as error:
+                self.append(function.name, changes)
+            except BaseException:
                 self.image.commit(before)
-                if isinstance(error, OSError):
-                    raise CannotKeep(f"the call cannot be written down: {error.strerror or error}") from None
                 raise
         except BaseException:
             self.image.undo(self.image.changes())
             raise
         self.footprints |= footprints  # not before: those of a state that was undone say nothing
         self.counts.committed += 1
-        self.kept()
+        if self.keeper is not None:
+            self.keeper.committed()
         return result
 
-    def _result(self, function: Function, given: Mapping[str, Any]) -> Any:
+    def append(self, function: str, changes: Changes) -> None:
+        """Write a call down, where calls are kept. Raises CannotKeep."""
+        if self.keeper is None:
+            return
         try:
-            slots: Slots = [signed(self.address, 32)] if function.instance else []
-            for parameter in function.parameters:
-                if parameter.name in given:
-                    slots += self.maker.value(parameter.type, given[parameter.name], parameter.name)
-                    continue
-                default = self.maker.default(parameter.type, parameter.default) if parameter.default else None
-                if default is None:
-                    shown = self.table.types[parameter.type].shown
-                    raise WrongArguments(parameter.name, f"`{parameter.name}: {shown}` is missing")
-                slots += default
-            result = self.maker.call(function.export, *slots)
-            type_ = self.table.types[function.result]
-            if type_.kind == "result":
-                good, payload = outcome(type_, self.table.types, result)
-                value = self.reader.value(type_.arguments[0 if good else 1], payload)
-                if not good:
-                    raise GaveError(value)
-                return value
+            self.keeper.append(function, changes)
+        except OSError as error:
+            raise CannotKeep(f"the call cannot be written down: {error.strerror or error}") from None
+
+    def _result(self, function: Function, given: Mapping[str, Any]) -> Any:
+        slots: Slots = [signed(self.address, 32)] if function.instance else []
+        for parameter in function.parameters:
+            if parameter.name in given:
+                slots += self.maker.value(parameter.type, given[parameter.name], parameter.name)
+                continue
+            default = self.maker.default(parameter.type, parameter.default) if parameter.default else None
+            if default is None:
+                shown = self.table.types[parameter.type].shown
+                raise WrongArguments(parameter.name, f"`{parameter.name}: {shown}` is missing")
+            slots += default
+        result = self.maker.call(function.export, *slots)
+        type_ = self.table.types[function.result]
+        if type_.kind != "result":
             return self.reader.value(function.result, result)
-        except WrongValue as wrong:
-            raise WrongArguments(wrong.path, wrong.message) from None
-        except Trapped as trapped:
-            raise Stopped(trapped.message, trapped.frames) from None
-        except TooDeep as error:
-            raise Stopped(str(error), ()) from None
+        good, payload = outcome(type_, self.table.types, result)
+        value = self.reader.value(type_.arguments[0 if good else 1], payload)
+        if not good:
+            raise GaveError(value)
+        return value
 
     # -- constraints ------------------------------------------------------------------------------
 
@@ -310,7 +296,7 @@ class Running:
                 address = int(self.maker.call(constraint.explain, this)[0]) & 0xFFFFFFFF
                 count, array = self.reader.word(address + 4), self.reader.word(address + 8)
                 for index in range(count):
-                    shown = text_bytes(self.reader, self.reader.word(array + 8 + 4 * index)).decode("utf-8", "replace")
+                    shown = self.reader.text(self.reader.word(array + 8 + 4 * index))
                     short = shown if len(shown) <= LONGEST_VALUE else shown[:LONGEST_VALUE] + "…"
                     if short not in values:
                         values.append(short)
@@ -379,6 +365,19 @@ def _copy(program: Program, exports: frozenset[str]) -> tuple[Watched, wasmtime.
     return known
 
 
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What keeps a call from being made, as Refused."""
+    try:
+        yield
+    except WrongValue as wrong:
+        raise WrongArguments(wrong.path, wrong.message) from None
+    except Trapped as trapped:
+        raise Stopped(trapped.message, trapped.frames) from None
+    except TooDeep as error:
+        raise Stopped(str(error), ()) from None
+
+
 def by_name(function: Function, arguments: Mapping[str, Any] | list[Any]) -> Mapping[str, Any]:
     """Arguments by the names of their parameters. Raises WrongArguments."""
     names = [parameter.name for parameter in function.parameters]
@@ -386,10 +385,8 @@ def by_name(function: Function, arguments: Mapping[str, Any] | list[Any]) -> Map
         if len(arguments) > len(names):
             raise WrongArguments("", f"`{function.name}` takes {len(names)} arguments, found {len(arguments)}")
         return dict(zip(names, arguments, strict=False))
-    try:
-        check_names(dict(arguments), names, "")
-    except WrongValue as wrong:
-        raise WrongArguments(wrong.path, wrong.message) from None
+    with _refusing():
+        check_names(arguments, names, "")
     return arguments
 
 

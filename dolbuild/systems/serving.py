@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 from dolbuild import __version__
@@ -63,10 +64,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class _Duplicate(ValueError):
-    pass
-
-
 def read_json(data: bytes) -> Any:
     """JSON, strictly: no name twice, no NaN. Raises ValueError."""
 
@@ -74,9 +71,8 @@ def read_json(data: bytes) -> Any:
         value = dict(found)
         if len(value) != len(found):
             names = [name for name, _ in found]
-            raise _Duplicate(
-                f"the name {json.dumps(next(n for n in names if names.count(n) > 1))} stands twice in an object"
-            )
+            twice = json.dumps(next(name for name in names if names.count(name) > 1))
+            raise ValueError(f"the name {twice} stands twice in an object")
         return value
 
     def constant(name: str) -> Any:
@@ -190,8 +186,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{shown}:{port}"
 
     def server_bind(self) -> None:
-        # the standard one asks for the name of the machine, which may take long
-        socket_server_bind(self)
+        TCPServer.server_bind(self)  # that of HTTPServer asks for the name of the machine, too, which may take long
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self.guard:
@@ -201,7 +196,7 @@ class Server(ThreadingHTTPServer):
         if full:
             with contextlib.suppress(OSError):
                 request.settimeout(1)
-                request.sendall(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                request.sendall(_FULL)
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
@@ -253,14 +248,6 @@ class Server(ThreadingHTTPServer):
                 self.answered.notify_all()
 
 
-def socket_server_bind(server: Server) -> None:
-    """Bind, without asking for names."""
-    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.socket.bind(server.server_address)
-    server.server_address = server.socket.getsockname()
-    server.server_name, server.server_port = str(server.server_address[0]), server.server_address[1]
-
-
 class _Problem(Exception):
     """A request that cannot be answered as it was meant."""
 
@@ -268,6 +255,17 @@ class _Problem(Exception):
         super().__init__(message)
         self.status = status
         self.error = {"code": more.pop("code", "E0815"), "message": message, **more}
+
+
+def _full() -> bytes:
+    """The answer to a connection too many, which has no thread that could make one."""
+    message = f"there are {MOST_CONNECTIONS} connections already"
+    body = json.dumps({"error": {"code": "E0815", "message": message}}).encode() + b"\n"
+    head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Connection: close\r\n\r\n".encode() + body
+
+
+_FULL = _full()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,8 +1,11 @@
 """Questions about the graph, and the graph as text."""
 
 import json
+import os
 import re
+import shutil
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -174,8 +177,18 @@ def test_drawings(workspace: Workspace) -> None:
     mermaid = workspace.command("query", "--mermaid", "deps(base)").out
     assert mermaid.startswith("flowchart LR\n") and len(re.findall(r"n\d+ -+\.?-*>", mermaid)) == 5
     assert workspace.command("graph", "--json").out == workspace.command("graph", "--json").out
-    no_graphviz = workspace.command("graph", "--svg")
-    assert no_graphviz.status == 0 or "Graphviz" in no_graphviz.err
+    workspace.variables = {"PATH": ""}
+    refused = workspace.command("graph", "--svg")
+    assert refused.status == 2 and "its program `dot` is not there" in refused.err
+
+
+@pytest.mark.skipif(shutil.which("dot") is None and "CI" not in os.environ, reason="Graphviz is not installed")
+def test_svg(workspace: Workspace) -> None:
+    drawn = workspace.command("graph", "--svg", "deps(whole)")
+    assert drawn.status == 0, drawn.err
+    root = ElementTree.fromstring(drawn.out)
+    titles = {title.text for title in root.iter("{http://www.w3.org/2000/svg}title")}
+    assert {"system:whole", "module:base/deep.inner", "module:top/lib->module:base/lib"} <= titles
 
 
 def test_a_broken_module_has_its_place_in_the_graph(workspace: Workspace) -> None:

@@ -81,7 +81,7 @@ def test_a_checkpoint_whose_journal_was_not_emptied(cluster: bytes, tmp_path: Pa
     for _ in range(3):
         first.running.call("scale", [1, 1])
     journal = (folder / JOURNAL).read_bytes()
-    first.running.kept.__self__.checkpoint()  # type: ignore[attr-defined]
+    first.checkpoint()
     state = first.running.state()
     first.close()
     (folder / JOURNAL).write_bytes(journal)
@@ -158,6 +158,35 @@ def test_a_disk_that_is_full(cluster: bytes, tmp_path: Path, monkeypatch: pytest
     first.close()
     again = opened(cluster, folder)
     assert again.running.state() == state and len(state["clusters"][0]["containers"]) == 3
+    again.close()
+
+
+def test_a_disk_that_is_full_when_a_checkpoint_is_due(
+    cluster: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the checkpoint nor the new journal can be written: the old journal goes on, and the next checkpoint is tried again."""
+    monkeypatch.setattr(durable, "PATIENCE", 1000)
+    first = opened(cluster, tmp_path / "kept", GIVEN)
+    write = durable.write_atomic
+    for failing in (CHECKPOINT, JOURNAL):
+
+        def full(path: Path, data: bytes, failing: str = failing, **how: Any) -> None:
+            if path.name == failing:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(path, data, **how)
+
+        monkeypatch.setattr(durable, "write_atomic", full)
+        for step in range(200):
+            first.running.call("scale", [1, -1 if step % 2 else 1])
+        assert first.durable.is_due
+        monkeypatch.setattr(durable, "write_atomic", write)
+        first.running.call("scale", [1, 1])
+        first.running.call("scale", [1, -1])
+        assert not first.durable.is_due
+    state = first.running.state()
+    first.close()
+    again = opened(cluster, tmp_path / "kept")
+    assert again.running.state() == state
     again.close()
 
 

@@ -85,7 +85,7 @@ def machine(wasm: bytes, tmp_path: Path) -> type[RuleBasedStateMachine]:
             """The process ends, perhaps just after a checkpoint, perhaps in the middle of writing one more record."""
             assert self.opened is not None
             if checkpoint:
-                self.opened.running.kept.__self__.checkpoint()  # type: ignore[attr-defined]
+                self.opened.checkpoint()
             journal = (self.folder / JOURNAL).read_bytes()
             self.opened.close()
             record = journal[at:] if (at := journal.rfind(MARK)) > 0 else MARK + b"\x07" * 200
