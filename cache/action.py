@@ -1,13 +1,14 @@
 """Actions as values: what one was made from (`Record`), its key, and what it gave (`Result`).
 
 A result is encoded as the ``ActionResult`` of the Remote Execution API v2, in the local store as in remote ones: artifacts are
-``output_files``, notes are JSON in ``stdout_raw``, a signature is in ``stderr_raw``.
+``output_files``, notes are JSON in ``stdout_raw``, a signature is in ``stderr_raw``, and the time that it took is the
+``virtual_execution_duration`` of ``execution_metadata``.
 """
 
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,9 @@ FORMAT = 2
 """Version of the encodings below; it is part of every key."""
 
 MAX_NAME = 255
+MAX_SECONDS = 30 * 24 * 3600
+"""What a remote may say that an action took."""
+
 MAX_DEPTH = 200
 """How deep the notes of a result may nest: a remote must not be able to exhaust our stack."""
 
@@ -90,15 +94,17 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Result:
     """What an action gave: *outputs* maps artifact names to digests; *notes* is a JSON value that is shown
-    again when the result comes out of a cache (warnings). *contents* are artifacts that were sent along."""
+        again when the result comes out of a cache (warnings). *contents* are artifacts that were sent along; *seconds* is what the action took where
+    it ran, to the millisecond, and takes no part in what a result is."""
 
     outputs: Mapping[str, Digest] = field(default_factory=dict)
     notes: Any = None
     signature: str = ""
     contents: Mapping[str, bytes] = field(default_factory=dict, compare=False)
+    seconds: float = field(default=0.0, compare=False)
 
     def encode(self) -> bytes:
-        """The bytes of an ``ActionResult``; equal results give equal bytes."""
+        """The bytes of an ``ActionResult``; equal results that took the same time give equal bytes."""
         files = [
             message(
                 (1, name),
@@ -108,7 +114,7 @@ class Result:
             for name, found in sorted(self.outputs.items())
         ]
         notes = b"" if self.notes is None else canonical(self.notes)
-        return encode([*repeated(2, files), (5, notes), (7, self.signature)])
+        return encode([*repeated(2, files), (5, notes), (7, self.signature), (9, _encode_seconds(self.seconds))])
 
     @staticmethod
     def decode(data: bytes) -> "Result":
@@ -128,15 +134,29 @@ class Result:
         notes = found.data(5)
         if _depth(notes) > MAX_DEPTH:
             raise ValueError("these notes nest too deeply")
-        return Result(outputs, json.loads(notes) if notes else None, found.text(7), contents)
+        seconds = _decode_seconds(found.message(9))
+        return Result(outputs, json.loads(notes) if notes else None, found.text(7), contents, seconds)
 
     def with_contents(self, contents: Mapping[str, bytes]) -> "Result":
         """The same with some artifacts sent along."""
-        return Result(self.outputs, self.notes, self.signature, contents)
+        return replace(self, contents=contents)
 
     def has_outputs(self, names: Collection[str]) -> bool:
         """Whether the artifacts are those that the action makes."""
         return self.outputs.keys() == set(names)
+
+
+def _encode_seconds(seconds: float) -> bytes:
+    """An ``ExecutedActionMetadata`` that says just this; empty where it is less than half a millisecond."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    if not whole and not milliseconds:
+        return b""
+    return message((12, message((1, whole), (2, milliseconds * 1_000_000))))
+
+
+def _decode_seconds(metadata: Message) -> float:
+    duration = metadata.message(12)
+    return max(0.0, min(MAX_SECONDS, duration.number(1) + round(duration.number(2) / 1e6) / 1000))
 
 
 def _depth(notes: bytes) -> int:

@@ -180,17 +180,16 @@ class Cache:
 
     # -- keeping -----------------------------------------------------------------------------------
 
-    def keep(self, record: Record, outputs: Mapping[str, bytes], notes: object, inline: Collection[str] = ()) -> Result:
-        """Keep what an action gave, and upload it where that is meant."""
-        digests = {name: self._keep_blob(data) for name, data in outputs.items()}
-        return self.publish(record, Result(digests, notes), inline)
+    def keep_blobs(self, outputs: Mapping[str, bytes]) -> dict[str, Digest]:
+        """Keep artifacts that an action gave."""
+        return {name: self._keep_blob(data) for name, data in outputs.items()}
 
     def keep_record(self, record: Record) -> None:
         """Keep what an action was made from, under its key."""
         self._keep_blob(record.encoded)
 
     def publish(self, record: Record, result: Result, inline: Collection[str] = ()) -> Result:
-        """Keep a result whose blobs are kept already."""
+        """Keep a result whose blobs are kept already, and upload it where that is meant."""
         self.keep_record(record)
         self._record(record.key, result)
         if self.remote is not None and self.remote.upload:

@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,14 +31,17 @@ from dolbuild.deep import deeply, roomy
 from dolbuild.diagnostics import DiagnosticError, render
 from dolbuild.rules.build import Access, open_session
 from dolbuild.rules.caching import Caching
+from dolbuild.rules.lastrun import RUN_FILE, RunFile
 from dolbuild.rules.node import Group, Node
 from dolbuild.rules.options import OF_RUN, OF_WORKSPACE
+from dolbuild.rules.output import Recorded, choose
 from dolbuild.rules.parallel import arrange
 from dolbuild.rules.quick import nothing_to_do, selection_of
-from dolbuild.rules.report import Report, Style
+from dolbuild.rules.report import Report, kind_of
 from dolbuild.rules.runlog import EventLog, write_trace
 from dolbuild.rules.session import NONE, Failed, Session
 from dolbuild.settings import DOWNLOADS
+from dolbuild.terminal import wants_color
 from dolbuild.workspace import NO_WORKSPACE, find_root
 
 DEFAULT_TASK = "build"
@@ -164,6 +168,7 @@ class WorkspaceLoader(TaskLoader2):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.session: Session | None = None
+        self.report: Report | None = None
         self.selected: list[str] | None = None
         self.always = False
         self.release = False
@@ -293,7 +298,7 @@ class _WorkspaceCommand:
             sys.stderr.write(NO_WORKSPACE)
             return USAGE
         except DiagnosticError as error:
-            color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+            color = wants_color(sys.stderr)
             for diagnostic in error.diagnostics:
                 sys.stderr.write(render(diagnostic, color=color) + "\n")
             return 1
@@ -347,7 +352,7 @@ class _Reporter:
 
     def skip_uptodate(self, task: Any) -> None:
         if task.actions:
-            self.report.up_to_date()
+            self.report.up_to_date(task.name)
 
     def skip_ignore(self, task: Any) -> None: ...
 
@@ -374,7 +379,7 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
     cmd_options = (*DoitRun.cmd_options, *OF_RUN)
 
     def __init__(self, **arguments: Any) -> None:
-        self._json = False
+        self._json = self._quiet = False
         self._events = ""
         self._profile = ""
         super().__init__(**arguments)
@@ -386,7 +391,7 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         if self.ours and in_args and in_args[0] in self.verbs:
             return self.verbs[in_args[0]](in_args[1:])
         if self.ours and (told := nothing_to_do(in_args, os.environ)) is not None:
-            sys.stdout.write(f"{told}\n")
+            sys.stdout.write(told)
             return 0
         return super().parse_execute(in_args)
 
@@ -406,7 +411,7 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         return selected
 
     def execute(self, params: Any, args: list[str]) -> Any:
-        self._json = bool(params.get("json"))
+        self._json, self._quiet = bool(params.get("json")), bool(params.get("quiet"))
         if self.ours:
             here = Path.cwd()
             self._events, self._profile = (
@@ -422,7 +427,9 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
             if params.get("affected"):
                 args = self._affected(params, args)
                 if not args:
-                    sys.stdout.write(f"nothing to do: nothing that {params['affected']} does not have reaches this\n")
+                    if not self._quiet:
+                        told = f"nothing to do: nothing that {params['affected']} does not have reaches this\n"
+                        sys.stdout.write(told)
                     return 0
         return super().execute(params, args)
 
@@ -454,20 +461,20 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         pdb: bool = False,
     ) -> int:
         session = self.loader.session if self.ours else None
-        report = parallel = None
+        report = parallel = log = None
         if session is not None and reporter == "console":
             session.always = always
-            color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-            nodes = sum(1 for task in self.task_list if task.actions)
-            proven = (
-                0
-                if self.loader.selected is None or session.cone is None
-                else (session.count(self.loader.selected) - nodes)
-            )
-            report = Report(session, Style(outfile if isinstance(outfile, io.TextIOWrapper) else sys.stdout,
-                                           sys.stderr, self._json, color), proven)  # fmt: skip
+            planned, proven = self._planned(session)
+            nodes = planned.total()
+            out = outfile if isinstance(outfile, io.TextIOWrapper) else sys.stdout
+            outputs = [choose(out, sys.stderr, os.environ, machine=self._json, quiet=self._quiet)]
             if self._events:
-                report.log = EventLog(Path(self._events), session.cache.record)
+                log = EventLog(Path(self._events), session.cache.record)
+                outputs.append(Recorded(log))
+            if nodes:
+                outputs.append(RunFile(session.root / RUN_FILE))
+            report = Report(session, outputs, proven=proven, planned=planned)
+            self.loader.report = report
             reporter = _Reporter(report)
             parallel = arrange(session, nodes, num_process)
             num_process = parallel.threads
@@ -480,12 +487,14 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
         finally:
             if parallel is not None:
                 parallel.close()
+            if report is not None:
+                report.close()
         if report is None or session is None:
             return int(status)
-        if report.log is not None:
+        if log is not None:
             named = self.loader.selected or sorted(session.plan.nodes)
             reached = session.plan.reached(named)
-            report.log.close(name for name in reached if name in session.verified or session.is_proven(name))
+            log.close(name for name in reached if name in session.verified or session.is_proven(name))
         if self._profile:
             write_trace(Path(self._profile), report.events)
         failed = bool(report.failed or status)
@@ -502,6 +511,17 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
             )
         session.leave(complete)
         return 1 if failed else 0
+
+    def _planned(self, session: Session) -> tuple[Counter[str], int]:
+        """How many nodes of each kind are looked at in this run, and how many need not be."""
+        names = [task.name for task in self.task_list if task.actions]
+        selected = self.loader.selected
+        if selected is not None and session.cone is None:
+            reached = session.plan.reached(selected)
+            names = [name for name in names if name in reached]
+        planned = Counter(map(kind_of, names))
+        proven = 0 if selected is None or session.cone is None else session.count(selected) - planned.total()
+        return planned, proven
 
 
 class List(_WorkspaceCommand, DoitList):  # type: ignore[misc]
@@ -554,7 +574,13 @@ def run_doit(arguments: list[str]) -> int:
                 commands[command.__name__.lower()] = command
             return commands
 
-    return deeply(lambda: int(Main(WorkspaceLoader(), config_filenames=()).run(arguments) or 0))
+    loader = WorkspaceLoader()
+    try:
+        return deeply(lambda: int(Main(loader, config_filenames=()).run(arguments) or 0))
+    except KeyboardInterrupt:  # the run is left behind in its thread, and with it what it shows
+        if loader.report is not None:
+            loader.report.close()
+        raise
 
 
 def close_output() -> None:

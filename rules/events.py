@@ -47,7 +47,7 @@ class Reason:
 @dataclass(frozen=True, slots=True)
 class Event:
     """The end of a node. *started* is in seconds since the run began, *seconds* is the time that it took; *asked* says which caches did
-    not know its result; *lane* is the thread that worked on it."""
+    not know its result; *lane* is the thread that worked on it; *saved* is what a result from a cache took where it was made, in seconds."""
 
     node: str
     status: Status
@@ -58,3 +58,4 @@ class Event:
     reason: Reason | None = None
     asked: tuple[str, ...] = field(default=())
     lane: int = 0
+    saved: float = 0.0

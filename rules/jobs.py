@@ -49,12 +49,13 @@ class Inputs(Protocol):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What an action gave when it ran: artifacts by name, or only diagnostics where it failed. *stored*: artifacts that are in the
-    local store already."""
+    local store already; *seconds*: what it took, without the time that it waited for a process."""
 
     outputs: Mapping[str, bytes] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
     failed: bool = False
     stored: Mapping[str, Digest] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class Job(Protocol):

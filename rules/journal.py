@@ -246,7 +246,7 @@ def _decode(line: bytes) -> Entry | None:
         if not is_digest(value["key"]) or not all(is_digest(found.hash) for found in outputs.values()):
             return None
         targets = {path: (target[0], target[1], target[2]) for path, target in value["targets"].items()}
-        result = Result(outputs, value.get("notes"))
+        result = Result(outputs, value.get("notes"), seconds=float(value.get("seconds", 0.0)))
         was, runs = value.get("was", ""), value.get("runs", (0, 0))
         return Entry(value["key"], result, targets, was, value.get("status", ""), runs[0], runs[1])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
@@ -263,4 +263,6 @@ def _line(name: str, entry: Entry) -> bytes:
     value |= {"was": entry.previous, "status": str(entry.status), "runs": [entry.run, entry.previous_run]}
     if entry.result.notes:
         value["notes"] = entry.result.notes
+    if entry.result.seconds:
+        value["seconds"] = round(entry.result.seconds, 3)
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"

@@ -23,6 +23,7 @@ OF_WORKSPACE = (
 _HERE = " (in a dolbuild workspace)"
 
 OF_RUN = (
+    {**_flag("quiet", f"say nothing but what fails{_HERE}"), "short": "q"},
     _flag("json", f"write events and diagnostics as JSON, one value a line{_HERE}"),
     _value("affected", f"only what the changes since this revision of git reach{_HERE}"),
     _value("events", f"write a line of JSON for each node to this file: outcome, reason, seconds{_HERE}"),

@@ -15,12 +15,13 @@ FORMAT = 1
 STATE_FOLDER, SNAPSHOT = ".dolbuild", "snapshot"
 MAGIC = b"dolbuild-snapshot %d %d.%d\n" % (FORMAT, *sys.version_info[:2])
 UNKNOWN = (-1, -1, -1)
-_OPTIONS = ("--release", "--locked", "--offline", "--no-remote")
+_QUIET = ("-q", "--quiet")
+_OPTIONS = ("--release", "--locked", "--offline", "--no-remote", *_QUIET)
 _DEFAULT = "build"
 
 
 def nothing_to_do(arguments: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """The line that a build says which has nothing to do; None where it may have something. *arguments* begin with a task."""
+    """What a build says that has nothing to do; None where it may have something. *arguments* begin with a task."""
     started = time.perf_counter()
     options = [one for one in arguments if one.startswith("-")]
     names = [one for one in arguments if not one.startswith("-")]
@@ -42,8 +43,10 @@ def nothing_to_do(arguments: Sequence[str], environment: Mapping[str, str]) -> s
     if count is None:
         os.chdir(before)
         return None
+    if not set(_QUIET).isdisjoint(options):
+        return ""
     nodes = f"{count} node{'' if count == 1 else 's'}"
-    return f"nothing to do: {nodes} up to date ({time.perf_counter() - started:.2f} s)"
+    return f"nothing to do: {nodes} up to date ({time.perf_counter() - started:.2f} s)\n"
 
 
 def _root(folder: str) -> str | None:

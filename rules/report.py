@@ -1,47 +1,75 @@
-"""What a run says: lines while it goes on, diagnostics and a summary at its end."""
+"""What a run comes to: it follows a session's events, counts them, and hands them to those who show or record them."""
 
-import json
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, TextIO
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
-from dolbuild.diagnostics import Diagnostic, render, sort_key
+from dolbuild.diagnostics import Diagnostic, sort_key
 from dolbuild.rules.events import Event, Status
-from dolbuild.rules.runlog import EventLog
 from dolbuild.rules.session import Session
 
-_QUIET_KINDS = ("interface:", "_")
-_WORDS = {Status.REMOTE_HIT: "remote"}
+WORTH_TELLING = 0.05
+"""Seconds of work that a cache must have spared to be spoken of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How to speak. *json*: one JSON value a line on *out*, for machines."""
+class Output(Protocol):
+    """Shows a run to someone. Its methods are called by one thread at a time."""
 
-    out: TextIO
-    err: TextIO
-    json: bool = False
-    color: bool = False
+    def start(self, report: "Report") -> None:
+        """The run begins."""
+
+    def begin(self, node: str, lane: int) -> None:
+        """Something is about to be done for a node, by a thread."""
+
+    def node(self, event: Event) -> None:
+        """A node that was not up to date is done, or has failed."""
+
+    def skip(self, node: str) -> None:
+        """A node waits for one that failed."""
+
+    def finish(self, report: "Report") -> None:
+        """The run has come to its end."""
+
+    def close(self) -> None:
+        """The run is over, in whatever way; also after `finish`."""
 
 
 class Report:
-    """Follows the events of one session. *proven*: how many nodes are up to date without being looked at."""
+    """Follows one session. *proven*: how many nodes are up to date without being looked at; *planned*: how many of each kind are to be looked
+    at."""
 
-    def __init__(self, session: Session, style: Style, proven: int = 0) -> None:
+    def __init__(
+        self,
+        session: Session,
+        outputs: Sequence[Output] = (),
+        *,
+        proven: int = 0,
+        planned: Mapping[str, int] | None = None,
+    ) -> None:
         self.session = session
-        self.style = style
+        self.outputs = outputs
+        self.planned = Counter(planned or {})
+        self.proven = proven
+        self.ended: Counter[str] = Counter()
+        """How many nodes of each kind have come to an end."""
         self.counts: Counter[Status] = Counter({Status.UP_TO_DATE: proven})
         self.skipped: list[str] = []
         self.diagnostics: list[Diagnostic] = list(session.plan.diagnostics)
         self.built: list[str] = []
         self.internal: list[str] = []
-        self._lock = threading.Lock()
+        self.saved = 0.0
+        """Seconds that results from caches took where they were made."""
         self.events: list[Event] = []
-        self.log: EventLog | None = None
         self.started = time.perf_counter()
+        self.seconds = 0.0
+        self._lock = threading.Lock()
         session.on_event = self.event
+        session.on_begin = self.begin
+        for output in outputs:
+            output.start(self)
 
     @property
     def failed(self) -> bool:
@@ -49,110 +77,122 @@ class Report:
 
     @property
     def total(self) -> int:
-        """How many nodes were meant."""
+        """How many nodes have come to an end, in whatever way."""
         return sum(self.counts.values()) + len(self.skipped)
 
-    def _write(self, value: dict[str, Any]) -> None:
-        self.style.out.write(json.dumps(value, ensure_ascii=False) + "\n")
+    def ordered(self) -> list[Diagnostic]:
+        """The diagnostics, by place."""
+        return sorted(set(self.diagnostics), key=sort_key)
+
+    def begin(self, node: str, lane: int) -> None:
+        """A thread begins to work on a node."""
+        with self._lock:
+            for output in self.outputs:
+                output.begin(node, lane)
 
     def event(self, event: Event) -> None:
-        """Take in an event; from any thread."""
+        """Take in the end of a node; from any thread."""
         with self._lock:
-            self._event(event)
+            self.counts[event.status] += 1
+            self.ended[kind_of(event.node)] += 1
+            if event.status is Status.UP_TO_DATE:
+                return
+            self.events.append(event)
+            self.diagnostics += event.diagnostics
+            self.saved += event.saved
+            if event.status is not Status.FAILED:
+                self.built += sorted(self.session.plan.nodes[event.node].targets)
+            for output in self.outputs:
+                output.node(event)
 
-    def _event(self, event: Event) -> None:
-        self.counts[event.status] += 1
-        if event.status is Status.UP_TO_DATE:
-            return
-        self.events.append(event)
-        if self.log is not None:
-            self.log.add(event)
-        self.diagnostics += event.diagnostics
-        node = self.session.plan.nodes[event.node]
-        if event.status is not Status.FAILED:
-            self.built += sorted(node.targets)
-        if self.style.json:
-            self._write({"event": "node", "node": event.node, "status": str(event.status)})
-        elif not event.node.startswith(_QUIET_KINDS) and "@dol/" not in event.node:
-            word = _WORDS.get(event.status, str(event.status))
-            self.style.out.write(f"{word:<7} {event.node}\n")
-            self.style.out.flush()
-
-    def up_to_date(self) -> None:
+    def up_to_date(self, node: str) -> None:
+        """A node that was found to be up to date before it was executed."""
         with self._lock:
             self.counts[Status.UP_TO_DATE] += 1
+            self.ended[kind_of(node)] += 1
 
     def skip(self, node: str) -> None:
         """A node that waits for one that failed."""
         with self._lock:
-            self._skip(node)
-
-    def _skip(self, node: str) -> None:
-        self.skipped.append(node)
-        if self.log is not None:
-            self.log.add(Event(node, Status.SKIPPED))
-        if self.style.json:
-            self._write({"event": "node", "node": node, "status": "skipped"})
+            self.skipped.append(node)
+            self.ended[kind_of(node)] += 1
+            for output in self.outputs:
+                output.skip(node)
 
     def crash(self, node: str, text: str) -> None:
         """A fault of the tool itself."""
-        self.internal.append(f"{node}: {text}")
-        self.counts[Status.FAILED] += 1
+        with self._lock:
+            self.internal.append(f"{node}: {text}")
+            self.counts[Status.FAILED] += 1
 
     def finish(self) -> None:
-        """Show the diagnostics, what was built, and the counts."""
-        ordered = sorted(set(self.diagnostics), key=sort_key)
-        seconds = time.perf_counter() - self.started
-        if self.style.json:
-            for diagnostic in ordered:
-                self._write({"event": "diagnostic", **diagnostic.to_json()})
-            counts = {str(status): self.counts[status] for status in Status}
-            counts[str(Status.SKIPPED)] = len(self.skipped)
-            self._write({"event": "summary", **counts, "failed_build": self.failed})
-        else:
-            self.style.out.flush()
-            for diagnostic in ordered:
-                self.style.err.write(render(diagnostic, color=self.style.color) + "\n")
-            self.style.err.flush()
-            for path in sorted(self.built):
-                self.style.out.write(f"built   {path}  {self._size(path)}\n")
-            self.style.out.write(self.summary(seconds) + "\n")
-        for text in self.internal:
-            self.style.err.write(f"internal error in {text}\nThis is a fault of dolbuild; please report it.\n")
+        """Show what is to be shown at the end."""
+        self.seconds = time.perf_counter() - self.started
+        for output in self.outputs:
+            output.finish(self)
+
+    def close(self) -> None:
+        """To be called when the run is over, also where it was given up."""
+        for output in self.outputs:
+            output.close()
+
+    def troubles(self) -> list[str]:
+        """Lines on what went wrong around the nodes: faults of the tool, a journal that cannot be written, a remote that is down."""
+        lines = [f"internal error in {text}\nThis is a fault of dolbuild; please report it." for text in self.internal]
         if self.session.journal_problem:
-            self.style.err.write(f"warning: this build is not remembered: {self.session.journal_problem}\n")
-        for story in self.session.cache.stories():
-            self.style.err.write(f"warning: {story}\n")
-        self.style.out.flush()
+            lines.append(f"warning: this build is not remembered: {self.session.journal_problem}")
+        return lines + [f"warning: {story}" for story in self.session.cache.stories()]
 
-    def _size(self, path: str) -> str:
-        try:
-            size = (self.session.root / path).stat().st_size
-        except OSError:
-            return ""
-        return f"{size} bytes" if size < 1024 else f"{size / 1024:.1f} KiB"
-
-    def summary(self, seconds: float) -> str:
-        counts = self.counts
-        total = self.total
+    def summary(self) -> str:
+        """The run in one line."""
+        counts, total = self.counts, self.total
         if total == 0 and not self.failed:
             if any(name.startswith("manifest:") for name in self.session.plan.nodes):
                 return "nothing to do: this workspace has nothing of this kind"
             return "nothing to do: there is nothing in this workspace yet"
         nodes = f"{total} node{'' if total == 1 else 's'}"
+        took = f"{self.seconds:.2f} s"
         if total == counts[Status.UP_TO_DATE] and not self.failed:
-            return f"nothing to do: {nodes} up to date ({seconds:.2f} s)"
-        parts = [
-            f"{counts[status]} {word}"
-            for status, word in (
-                (Status.RAN, "ran"),
-                (Status.HIT, "from the store"),
-                (Status.REMOTE_HIT, "from the remote cache"),
-                (Status.UP_TO_DATE, "up to date"),
-                (Status.FAILED, "failed"),
-            )
-            if counts[status]
-        ]
+            return f"nothing to do: {nodes} up to date ({took})"
+        parts = [f"{counts[status]} {word}" for status, word in WORDS.items() if counts[status]]
         if self.skipped:
             parts.append(f"{len(self.skipped)} skipped")
-        return f"{nodes}: {', '.join(parts)} ({seconds:.2f} s)"
+        if self.saved >= WORTH_TELLING:
+            took += f"; the caches saved {duration(self.saved)}"
+        return f"{nodes}: {', '.join(parts)} ({took})"
+
+
+def kind_of(node: str) -> str:
+    """``module`` of ``module:a/b``."""
+    return node.partition(":")[0]
+
+
+WORDS = {
+    Status.RAN: "ran",
+    Status.HIT: "from the store",
+    Status.REMOTE_HIT: "from the remote cache",
+    Status.UP_TO_DATE: "up to date",
+    Status.FAILED: "failed",
+}
+"""How outcomes are called in a summary, in the order of showing."""
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``0.31 s``, ``12 s``, ``4:07 min``, ``1:02 h``."""
+    if seconds < 9.95:
+        return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60) if seconds >= 3570 else seconds / 60
+    if seconds < 3570:
+        return f"{int(minutes)}:{int(seconds) % 60:02} min"
+    return f"{int(minutes) // 60}:{int(minutes) % 60:02} h"
+
+
+def size_of(path: Path) -> str:
+    """The size of a file for people; empty where it is gone."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return ""
+    return f"{size} bytes" if size < 1024 else f"{size / 1024:.1f} KiB"

@@ -40,6 +40,8 @@ def event_json(event: Event, record: ReadRecord) -> dict[str, Any]:
         "started": round(event.started, 6),
         "seconds": round(event.seconds, 6),
     }
+    if event.saved:
+        value["saved"] = event.saved
     return value
 
 

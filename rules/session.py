@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,6 +117,8 @@ class Session:
         """The digest of the objects of packages that have not changed, by id."""
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] = self.events.append
+        self.on_begin: Callable[[str, int], None] = lambda *_: None
+        """Told of a node that is not known to be up to date, and of the thread that works on it, before it is looked up or run."""
         self.leave: Callable[[dict[str, int]], None] = lambda _: None
         """To be called when the run has ended, with the selections that are wholly up to date and how many nodes they have."""
         self.always = False
@@ -234,7 +237,9 @@ class Session:
 
     def _run_here(self, job: Job) -> Outcome:
         with self._working:
-            return job.run(_Here(self))
+            started = time.perf_counter()
+            outcome = job.run(_Here(self))
+            return replace(outcome, seconds=time.perf_counter() - started)
 
     def _bring(self, ref: Ref) -> None:
         """Get an artifact into the local store, and with it the same of the other modules of its package, which are likely to be
@@ -345,6 +350,8 @@ class Session:
             event = Event(node.name, Status.UP_TO_DATE)
             self._tell(event)
             return event
+        with self._telling:
+            self.on_begin(node.name, lane)
         try:
             action = self.action(node)
             key = action.record.key
@@ -370,7 +377,8 @@ class Session:
             raise Failed(diagnostics) from None
         shown = tuple(d.in_folder(node.shown) for d in notes)
         elapsed = time.perf_counter() - started
-        event = Event(node.name, status, key, shown, started - self.began, elapsed, reason, asked, lane)
+        saved = self.results[node.name].seconds if found is not None else 0.0
+        event = Event(node.name, status, key, shown, started - self.began, elapsed, reason, asked, lane, saved)
         self._tell(event)
         return event
 
@@ -402,14 +410,14 @@ class Session:
 
     def _run(self, node: Node, action: Action) -> tuple[Diagnostic, ...]:
         """Do an action and keep what it gives; gives its warnings. Raises DiagnosticError."""
+        started = time.perf_counter()
         outcome = action.run()
+        seconds = outcome.seconds or time.perf_counter() - started
         if outcome.failed:
             raise DiagnosticError(*outcome.diagnostics)
         notes = [diagnostic.to_json() for diagnostic in outcome.diagnostics] or None
-        if outcome.stored:
-            result = self.cache.publish(action.record, Result(outcome.stored, notes), action.inline)
-        else:
-            result = self.cache.keep(action.record, outcome.outputs, notes, action.inline)
+        outputs = outcome.stored or self.cache.keep_blobs(outcome.outputs)
+        result = self.cache.publish(action.record, Result(outputs, notes, seconds=seconds), action.inline)
         self.results[node.name] = result
         return outcome.diagnostics
 

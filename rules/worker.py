@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -116,6 +117,7 @@ class _Unpacker(pickle.Unpickler):
 
 
 def _answer(job: Job, inputs: WorkerInputs) -> tuple[str, Any]:
+    started = time.perf_counter()
     try:
         outcome = job.run(inputs)
     except Missing as missing:
@@ -123,8 +125,8 @@ def _answer(job: Job, inputs: WorkerInputs) -> tuple[str, Any]:
     except Exception:
         return CRASHED, traceback.format_exc()
     if isinstance(job, ExtractInterface | CompileModule) and outcome.outputs:
-        return DONE, _stored(outcome, inputs.store)
-    return DONE, outcome
+        outcome = _stored(outcome, inputs.store)
+    return DONE, replace(outcome, seconds=time.perf_counter() - started)
 
 
 def _stored(outcome: Outcome, store: Store) -> Outcome:

@@ -1,6 +1,5 @@
 """``dolbuild exec``: run a binary of a Spirit, call a function of its library, or one of a System."""
 
-import io
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,10 @@ from dolbuild.commands.opening import tell
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, render
 from dolbuild.rules.build import Access, bring_up, open_session
 from dolbuild.rules.node import Node
-from dolbuild.rules.report import Report, Style
+from dolbuild.rules.report import Report
 from dolbuild.rules.session import Failed, Session
 from dolbuild.runtime.capabilities import Capabilities
+from dolbuild.terminal import wants_color
 from dolbuild.workspace import NO_WORKSPACE, find_root
 
 USAGE = 2
@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> int:
             return 1
     except DiagnosticError as error:
         for diagnostic in error.diagnostics:
-            sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()))
+            sys.stderr.write(render(diagnostic, color=wants_color(sys.stderr)))
         return 1
     if node.name.startswith("system:"):
         return _run_system(session, node, name, rest, options)
@@ -97,7 +97,7 @@ def _usage(text: str) -> int:
 
 def bring_up_to_date(session: Session, node: Node) -> bool:
     """Bring a node and what it needs up to date, quietly; False where that failed (and was shown)."""
-    report = Report(session, Style(io.StringIO(), sys.stderr, False, sys.stderr.isatty()))
+    report = Report(session)
     report.diagnostics.clear()
     try:
         bring_up(session, node, set())
@@ -107,7 +107,7 @@ def bring_up_to_date(session: Session, node: Node) -> bool:
     session.leave({})
     if report.failed:
         for diagnostic in report.diagnostics:
-            sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()) + "\n")
+            sys.stderr.write(render(diagnostic, color=wants_color(sys.stderr)) + "\n")
         return False
     return True
 
@@ -230,7 +230,7 @@ def _main(program: Any, host: Any, arguments: list[str]) -> int:
 def show_trap(message: str, frames: Any) -> str:
     """A trap as a diagnostic with the chain of functions."""
     notes = tuple(f"in {frame.function}, {frame.file}:{frame.line}" for frame in frames[:20])
-    return render(Diagnostic("E0804", message, notes=notes), color=sys.stderr.isatty())
+    return render(Diagnostic("E0804", message, notes=notes), color=wants_color(sys.stderr))
 
 
 __all__ = ["bring_up_to_date", "run"]

@@ -7,6 +7,7 @@ from dolbuild.diagnostics import DiagnosticError, in_file, render
 from dolbuild.files import write_atomic
 from dolbuild.source import SourceFile, decode
 from dolbuild.syntax.format import format_source
+from dolbuild.terminal import wants_color
 from dolbuild.workspace import find_root, join, load
 
 USAGE = 2
@@ -64,7 +65,7 @@ def _format(path: Path, check: bool) -> bool | None:
     formatted = format_source(SourceFile(shown, text))
     if formatted.text is None:
         for diagnostic in formatted.diagnostics:
-            sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()) + "\n")
+            sys.stderr.write(render(diagnostic, color=wants_color(sys.stderr)) + "\n")
         return None
     if formatted.text.encode() == data:
         return False

@@ -50,6 +50,7 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
 
 Options of build, check and test:
   --release                     the profile `release`
+  -q, --quiet                   say nothing but what fails
   --json                        events and diagnostics as JSON, one value a line
   --locked                      fail if dol.lock would have to change (for CI)
   --offline                     ask no network
@@ -255,7 +256,7 @@ def _run(given: list[str]) -> int:
 
     told = nothing_to_do(given, os.environ) if given[0] in QUICK else None
     if told is not None:
-        sys.stdout.write(f"{told}\n")
+        sys.stdout.write(told)
         return 0
     from dolbuild.rules.doit_adapter import run_doit
 

@@ -14,6 +14,7 @@ from dolbuild.packages.manifest import SPIRIT_FILE
 from dolbuild.rules.build import dol_home
 from dolbuild.rules.external import open_sources
 from dolbuild.rules.reading import Reading, ReadSpirit, read_workspace
+from dolbuild.terminal import wants_color
 from dolbuild.workspace import NO_WORKSPACE, STATE_FOLDER, find_root, load
 
 USAGE = 2
@@ -122,7 +123,7 @@ def guarded(command: Callable[[], int]) -> int:
 
 def show(diagnostics: Iterable[Diagnostic]) -> None:
     """Diagnostics on the terminal."""
-    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    color = wants_color(sys.stderr)
     for diagnostic in diagnostics:
         sys.stderr.write(render(diagnostic, color=color) + "\n")
 

@@ -9,6 +9,7 @@ from dolbuild import compiler
 from dolbuild.diagnostics import Diagnostic, has_errors, in_file, render
 from dolbuild.source import SourceFile
 from dolbuild.syntax import tree as t
+from dolbuild.terminal import wants_color
 
 USAGE = 2
 
@@ -43,7 +44,7 @@ def _one(name: str, as_json: bool) -> bool:
             for item in parsed.file.items:
                 sys.stdout.write("\n".join(_lines(tree_json(item, parsed.source), "")) + "\n")
         for diagnostic in diagnostics:
-            sys.stderr.write(render(diagnostic, color=sys.stderr.isatty()) + "\n")
+            sys.stderr.write(render(diagnostic, color=wants_color(sys.stderr)) + "\n")
     return not has_errors(diagnostics)
 
 

@@ -1,7 +1,6 @@
 """``dolbuild publish`` and ``dolbuild yank``."""
 
 import hashlib
-import io
 import json
 import os
 import sys
@@ -23,7 +22,7 @@ from dolbuild.packages.version import parse_version, satisfies, version_key
 from dolbuild.packages.wanted import Versions
 from dolbuild.rules.build import Access, bring_up, open_session
 from dolbuild.rules.reading import ReadSpirit
-from dolbuild.rules.report import Report, Style
+from dolbuild.rules.report import Report
 from dolbuild.rules.session import Failed
 from dolbuild.settings import registry_problem
 
@@ -160,7 +159,7 @@ def _member_is_published(target: Registry, path: str, name: PackageName, wanted:
 def _is_green(opened: Opened, name: str) -> bool:
     """Build the Spirit and run its tests; False (and shown) where that fails."""
     session = open_session(opened.root, access=Access())
-    report = Report(session, Style(io.StringIO(), sys.stderr, False, sys.stderr.isatty()))
+    report = Report(session)
     wanted = [
         n for n in session.plan.nodes if n == f"spirit:{name}" or n.startswith((f"test:{name}/", f"module:{name}/"))
     ]

@@ -19,6 +19,7 @@ from dolbuild.systems.running import Broken, GaveError, Refused, Running, Stoppe
 from dolbuild.systems.serving import read_json
 from dolbuild.systems.table import NoSystem
 from dolbuild.systems.takeover import DoesNotFit
+from dolbuild.terminal import wants_color
 
 KEPT = "state"
 """The folder of a workspace in which the states of Systems are kept, each in a folder of its name."""
@@ -147,7 +148,7 @@ def call(running: Running, name: str, arguments: Sequence[str]) -> Any:
 def show(error: DiagnosticError) -> None:
     """Diagnostics on the error stream."""
     for one in error.diagnostics:
-        sys.stderr.write(render(one, color=sys.stderr.isatty()))
+        sys.stderr.write(render(one, color=wants_color(sys.stderr)))
 
 
 def as_text(value: Any) -> str:

@@ -163,8 +163,9 @@ def test_a_store_that_no_one_can_lock_is_a_store(tmp_path: Path, monkeypatch: py
 def test_the_record_of_an_action_is_kept_under_its_key(tmp_path: Path) -> None:
     cache = Cache(Store(tmp_path))
     record = Record("module", 1, "tool", {"file": "x"}, {"source": digest(b"x")})
-    cache.keep(record, {"dolo": b"object"}, None)
+    cache.publish(record, Result(cache.keep_blobs({"dolo": b"object"}), seconds=1.2345))
     assert cache.record(record.key) == record
     assert cache.store.names(record.key[:8]) == [record.key]
     found = cache.lookup(record)
     assert found is not None and found.result.outputs == {"dolo": digest_of(b"object")}
+    assert found.result.seconds == 1.234

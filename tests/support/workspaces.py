@@ -43,6 +43,9 @@ class Ran:
         return {node for node, status in self.statuses.items() if status == "ran"}
 
 
+CLEARED = ("DOL_HOME", "GITHUB_ACTIONS", "NO_COLOR", "PYTHONHASHSEED")
+"""Variables of the machine that would change what is tested."""
+
 UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
 """Variables for a process without coverage: with it, a build takes three times as long."""
 
@@ -65,7 +68,7 @@ class Workspace:
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     def environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if k not in ("DOL_HOME", "NO_COLOR", "PYTHONHASHSEED", MEASURED)}
+        kept = {k: v for k, v in os.environ.items() if k not in (*CLEARED, MEASURED)}
         measured = {} if MEASURED in os.environ else UNMEASURED
         return (
             kept | measured | {"DOL_HOME": str(self.home), "PYTHONWARNINGS": "error::ResourceWarning"} | self.variables
