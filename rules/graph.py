@@ -5,7 +5,6 @@ interfaces and manifests alone, so nothing has to be compiled for it.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -152,10 +151,22 @@ def _shown(path: str, names: list[str] | None) -> str:
 def line_of(edge: Edge, text: str) -> int:
     """The line in the text of an edge's file that made it; 0 where it is not found."""
     path = edge.text.partition(".{")[0]
-    candidates = [path, path.rpartition(".")[0]]
-    for candidate in candidates:
-        if candidate:
-            found = re.search(rf"(?m)^.*(?<![\w.@/-]){re.escape(candidate)}(?![\w-]).*$", text)
-            if found is not None:
-                return text.count("\n", 0, found.start()) + 1
+    for candidate in (path, path.rpartition(".")[0]):
+        at = _find_path(candidate, text) if candidate else -1
+        if at >= 0:
+            return text.count("\n", 0, at) + 1
     return 0
+
+
+def _find_path(path: str, text: str) -> int:
+    """Where a path stands in a text as a whole, not as a part of a longer name; -1 where it does not."""
+    at = text.find(path)
+    while at >= 0:
+        before, after = text[at - 1 : at], text[at + len(path) : at + len(path) + 1]
+        if not (before.isalnum() or before in _PATH_PARTS) and not (after.isalnum() or after in ("_", "-")):
+            return at
+        at = text.find(path, at + 1)
+    return -1
+
+
+_PATH_PARTS = tuple("_.@/-")

@@ -4,19 +4,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from dolbuild.commands.opening import WrongUsage, flags, guarded, root_here, tell
 from dolbuild.files import write_atomic
 from dolbuild.rules.build import Access, bring_up, open_session
 from dolbuild.rules.drawing import to_dot, to_json, to_mermaid
 from dolbuild.rules.graph import Edge, Graph, describe, line_of
+from dolbuild.rules.lastrun import RUN_FILE, read_run
 from dolbuild.rules.module import all_modules, interface_name
+from dolbuild.rules.page import page_data, to_page
 from dolbuild.rules.query import WrongQuery, evaluate
 from dolbuild.rules.session import Session
+from dolbuild.settings import read_settings
 
 QUERY_USAGE = "dolbuild query [--json|--dot|--mermaid] EXPRESSION"
-GRAPH_USAGE = "dolbuild graph [--json|--dot|--mermaid|--svg] [--output=FILE] [EXPRESSION]"
-FORMATS = ("--json", "--dot", "--mermaid", "--svg")
+GRAPH_USAGE = "dolbuild graph [--html|--json|--dot|--mermaid|--svg] [--output=FILE] [EXPRESSION], or dolbuild graph --open [--port=N]"
+FORMATS = ("--json", "--dot", "--mermaid", "--svg", "--html")
 
 
 class Lines:
@@ -76,13 +80,20 @@ def graph(arguments: list[str]) -> int:
     """Draw the graph, or what an expression means of it; gives the exit status."""
 
     def command() -> int:
-        options, rest = flags(arguments, (*FORMATS, "--output="), GRAPH_USAGE)
+        options, rest = flags(arguments, (*FORMATS, "--output=", "--open", "--port="), GRAPH_USAGE)
         chosen = [option for option in FORMATS if option in options]
         if len(chosen) > 1:
             raise WrongUsage(f"one format at a time; {GRAPH_USAGE}")
+        if "--open" in options:
+            from dolbuild.commands.graph_server import serve
+
+            if chosen or "--output" in options or rest:
+                raise WrongUsage(f"--open shows the whole graph in a browser; {GRAPH_USAGE}")
+            return serve(options.get("--port", "0"))
         session, whole = load()
         part = whole.within(_evaluate(whole, " ".join(rest))) if rest else whole
-        data = _drawn(part, chosen[0] if chosen else "--dot", session.root)
+        format_ = chosen[0] if chosen else "--dot"
+        data = page(session, part) if format_ == "--html" else _drawn(part, format_, session.root)
         if "--output" in options:
             write_atomic(Path(options["--output"]).absolute(), data)
         else:
@@ -90,6 +101,21 @@ def graph(arguments: list[str]) -> int:
         return 0
 
     return guarded(command)
+
+
+def page(session: Session, graph: Graph, *, live: bool = False) -> bytes:
+    """The interactive page of a graph."""
+    return to_page(data_of(session, graph, live=live))
+
+
+def data_of(session: Session, graph: Graph, *, live: bool = False) -> dict[str, Any]:
+    """What the page of a graph draws."""
+    try:
+        lines = (session.root / RUN_FILE).read_bytes().splitlines()
+    except OSError:
+        lines = []
+    title = read_settings(session.root).organisation
+    return page_data(graph, Lines(session.root), session.plan, session.journal, read_run(lines), title, live=live)
 
 
 def _evaluate(graph: Graph, text: str) -> list[str]:
