@@ -14,7 +14,7 @@ from dolbuild.packages.lockfile import LOCK_FILE
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest, read_manifest
 from dolbuild.packages.package import Package
 from dolbuild.rules.build import bring_up
-from dolbuild.rules.module import module_path
+from dolbuild.rules.module import EXAMPLES, module_path
 from dolbuild.rules.pruning import Cone, is_same_shape, sources_of
 from dolbuild.rules.session import Failed, Session
 from dolbuild.settings import PYPROJECT, SETTINGS_FILE
@@ -66,12 +66,13 @@ def affected(session: Session, changed: Mapping[str, Before]) -> Affected:
         elif path.rpartition("/")[2] == SPIRIT_FILE:
             _requiring(session, cone, _manifest_of(before()))
         if path in sources:
-            package, module = sources[path]
             old = before()
-            if old is None:
-                cone.whole(package)
-            else:
-                cone.source(package, module, inside=_has_same_interface(session, package, module, old))
+            for package, module in sources[path]:
+                if old is None:
+                    cone.whole(package)
+                else:
+                    inside = module.startswith(EXAMPLES) or _has_same_interface(session, package, module, old)
+                    cone.source(package, module, inside=inside)
         elif path.endswith(".dol") and path not in manifests:
             for package in _owners(plan.packages, path):
                 cone.whole(package)

@@ -76,7 +76,7 @@ def open_session(
     reading = read_workspace(workspace, known=remembered.manifest)
     externals = bring_externals(reading, home, access or Access())
     remembered.look(workspace, (*TOOL_FOLDERS, *externals.folders()))
-    made = plan(reading, profile, externals, remembered.has_tests)
+    made = plan(reading, profile, externals, remembered.tested)
     session = Session(made, root, journal, cache, remembered.cone(made, workspace))
     remembered.tell(session)
     session.download = caching.download or settings.cache.download

@@ -154,7 +154,7 @@ def task_dictionaries(session: Session) -> Iterator[dict[str, Any]]:
         yield {"basename": kind, "name": rest, **node_task(session, plan.nodes[name])}
 
 
-_KINDS = ("fetch", "interface", "manifest", "module", "spirit", "system", "test")
+_KINDS = ("docs", "fetch", "interface", "manifest", "module", "spirit", "system", "test")
 
 
 # -- loading ---------------------------------------------------------------------------------------

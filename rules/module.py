@@ -11,15 +11,18 @@ from dolbuild.analysis.resolution import Target, module_id
 from dolbuild.cache.action import Record
 from dolbuild.cache.digest import digest
 from dolbuild.diagnostics import DiagnosticError
+from dolbuild.documenting.examples import as_tests
 from dolbuild.packages.package import Package
 from dolbuild.rules.jobs import CompileModule, ExtractInterface, Outcome
 from dolbuild.rules.node import Action, Node
 from dolbuild.rules.session import Session
 from dolbuild.rules.tool import tool_digest
 
-INTERFACE_VERSION = 1
+INTERFACE_VERSION = 2
 MODULE_VERSION = 1
 TESTS = "tests:"
+EXAMPLES = f"{TESTS}docs:"
+"""Prefix of the modules that the examples in the documentation of others are."""
 
 
 def module_path(package: Package, module: str) -> str:
@@ -27,6 +30,13 @@ def module_path(package: Package, module: str) -> str:
     if module.startswith(TESTS):
         return package.tests[module.removeprefix(TESTS)]
     return package.modules[module]
+
+
+def source_of(session: Session, package: Package, module: str) -> bytes:
+    """The source of a module; that of examples is made from the documentation that they stand in. Raises DiagnosticError."""
+    file = module_path(package, module)
+    data = session.read(package.folder / file, file)
+    return as_tests(data) if module.startswith(EXAMPLES) else data
 
 
 def interface_name(package: Package, module: str) -> str:
@@ -51,7 +61,7 @@ def interface_node(package: Package, module: str) -> Node:
         data: bytes | None = None
         source = "unreadable"
         try:
-            data = session.read(package.folder / file, file)
+            data = source_of(session, package, module)
             source = digest(data)
         except DiagnosticError:
             pass  # the module's own node reports it; here it would keep others from being checked
@@ -80,7 +90,7 @@ def module_node(
     own = interface_name(package, module)
 
     def prepare(session: Session) -> Action:
-        data = session.read(package.folder / file, file)
+        data = source_of(session, package, module)
         closure = Closure(
             resolvable,
             lambda other: _interface(session, packages, other),

@@ -73,6 +73,8 @@ class Plan:
     """The nodes of a package, by its label, that depend on every module of every package that takes part."""
     tested: tuple[str, ...] = ()
     """Sources below ``src`` that have tests, relative to the workspace."""
+    documented: tuple[str, ...] = ()
+    """Sources below ``src`` that have examples in their documentation."""
 
     def reached(self, names: Iterable[str], through: Callable[[str], bool] = lambda _: True) -> set[str]:
         """The nodes that are meant by names, and all that they depend on, as far as *through* says that a node is looked into."""

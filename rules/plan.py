@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from dolbuild.analysis.check import SYSTEM
 from dolbuild.analysis.resolution import RUNTIME
 from dolbuild.analysis.resolution import Package as Resolvable
 from dolbuild.diagnostics import Diagnostic, DiagnosticError, in_file
+from dolbuild.documenting.examples import has_examples
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest
 from dolbuild.packages.name import PackageName
 from dolbuild.packages.package import (
@@ -20,9 +22,11 @@ from dolbuild.packages.package import (
     standard_manifest,
     standard_package,
 )
+from dolbuild.rules.docs import docs_name, docs_node, index_node
 from dolbuild.rules.external import Externals
 from dolbuild.rules.lazily import Lazily
 from dolbuild.rules.module import (
+    EXAMPLES,
     TESTS,
     all_modules,
     interface_name,
@@ -37,7 +41,7 @@ from dolbuild.rules.spirit import manifest_node, spirit_entries, spirit_node
 from dolbuild.rules.system import Uses, system_manifest_node, system_node, system_targets
 from dolbuild.rules.test import link_tests, test_name, test_node
 from dolbuild.settings import Profile
-from dolbuild.workspace import join
+from dolbuild.workspace import Member, join
 
 if TYPE_CHECKING:
     from dolbuild.rules.session import Session
@@ -45,8 +49,16 @@ if TYPE_CHECKING:
 _TEST_BLOCK = re.compile(rb'^[ \t]*test[ \t]+"', re.MULTILINE)
 
 
-KnownTests = Callable[[str], bool | None]
-"""Whether a source, by its path in the workspace, has tests; None where that is not known."""
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What a source has that is run: ``test`` blocks, and examples in its documentation."""
+
+    blocks: bool
+    examples: bool
+
+
+KnownTests = Callable[[str], Tested | None]
+"""What a source has, by its path in the workspace; None where that is not known."""
 
 
 def plan(reading: Reading, profile: Profile, externals: Externals, known_tests: KnownTests = lambda _: None) -> Plan:
@@ -58,7 +70,7 @@ class _Planner:
     def __init__(self, reading: Reading, profile: Profile, externals: Externals, known_tests: KnownTests) -> None:
         self.reading = reading
         self.known_tests = known_tests
-        self.tested: list[str] = []
+        self.tested: dict[str, Tested] = {}
         self.links: dict[str, tuple[str, ...]] = {}
         self.externals = externals
         self.workspace = workspace = reading.workspace
@@ -91,6 +103,7 @@ class _Planner:
             raise DiagnosticError(*self.diagnostics, Diagnostic("E0609", message, hint=hint))
         for package in self.packages.values():
             self.modules(package)
+        self.docs()
         self.kinds()
         return Plan(
             self.nodes,
@@ -100,7 +113,8 @@ class _Planner:
             self.tests,
             tuple(self.packages.values()),
             self.links,
-            tuple(self.tested),
+            tuple(path for path, found in self.tested.items() if found.blocks),
+            tuple(path for path, found in self.tested.items() if found.examples),
         )
 
     def external(self, needed: list[PackageName], available: dict[str, Manifest]) -> None:
@@ -150,7 +164,7 @@ class _Planner:
                 member.folder,
                 manifest,
                 member.modules,
-                member.tests,
+                {**member.tests, **self.examples(member)},
                 requires,
             )
         node = manifest_node(read.label, member.folder, lambda: read.data, manifest, tuple(diagnostics), context)
@@ -248,21 +262,43 @@ class _Planner:
             links.append(name)
         self.links[package.label] = tuple(links)
 
+    def docs(self) -> None:
+        """Add the nodes of the documentation: members and what they require."""
+        output = self.workspace.settings.output
+        described = [package for package in self.packages.values() if package.id != RUNTIME]
+        if not described:
+            return
+        for package in described:
+            name = docs_name(package)
+            node = partial(docs_node, package, self.required(package), output, (_interfaces_for(package),))
+            self.nodes.later(name, node)
+            self.links[package.label] = (*self.links.get(package.label, ()), name)
+            self.targets[f"{output}/docs/{package.label}/index.html"] = name
+        index = index_node(described, f"@{self.workspace.settings.organisation}", output)
+        self.add(index)
+        self.targets |= dict.fromkeys(index.targets, index.name)
+
     def group_of(self, name: str, nodes: tuple[str, ...], doc: str = "") -> None:
         self.groups.add(name, Group(name, doc, nodes))
 
+    def examples(self, member: Member) -> dict[str, str]:
+        """The sources of a member that have examples, as test files of their own."""
+        found = {name: path for name, path in member.modules.items() if self.look(join(member.folder, path)).examples}
+        return {f"{EXAMPLES.removeprefix(TESTS)}{name}": path for name, path in found.items()}
+
     def has_tests(self, package: Package, module: str) -> bool:
-        if module.startswith(TESTS):
-            return True
-        path = join(package.shown, module_path(package, module))
-        known = self.known_tests(path)
+        return module.startswith(TESTS) or self.look(join(package.shown, module_path(package, module))).blocks
+
+    def look(self, path: str) -> Tested:
+        """What a source of the workspace has that is run."""
+        known = self.tested.get(path) or self.known_tests(path)
         if known is None:
             try:
-                known = _TEST_BLOCK.search((self.workspace.root / path).read_bytes()) is not None
+                data = (self.workspace.root / path).read_bytes()
             except OSError:
-                known = False
-        if known:
-            self.tested.append(path)
+                data = b""
+            known = Tested(_TEST_BLOCK.search(data) is not None, has_examples(data))
+        self.tested[path] = known
         return known
 
     def add(self, node: Node) -> None:
@@ -271,7 +307,7 @@ class _Planner:
     def kinds(self) -> None:
         """Add the groups that users name."""
         kinds: dict[str, list[str]] = {
-            kind: [] for kind in ("fetch", "interface", "manifest", "module", "spirit", "system", "test")
+            kind: [] for kind in ("docs", "fetch", "interface", "manifest", "module", "spirit", "system", "test")
         }
         for name in self.nodes:
             kinds[name.split(":", 1)[0]].append(name)
@@ -283,6 +319,7 @@ class _Planner:
             ("build", "build every Spirit of the workspace", built),
             ("check", "check every manifest and module, tests included", kinds["manifest"] + own),
             ("test", "run every test of the workspace", kinds["test"]),
+            ("docs", "describe every package, in HTML", kinds["docs"]),
             ("fetch", "fetch every package that the lock names", kinds["fetch"]),
             ("interface", "what modules may know of each other", kinds["interface"]),
             ("manifest", "read the manifests", kinds["manifest"]),

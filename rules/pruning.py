@@ -12,7 +12,8 @@ from typing import Any
 from dolbuild.analysis.check import SYSTEM
 from dolbuild.packages.manifest import SPIRIT_FILE, SYSTEM_FILE, Manifest
 from dolbuild.packages.package import Package
-from dolbuild.rules.module import TESTS
+from dolbuild.rules.docs import INDEX
+from dolbuild.rules.module import TESTS, all_modules, module_path
 from dolbuild.rules.node import Plan
 from dolbuild.rules.snapshot import Difference
 from dolbuild.workspace import Member, join
@@ -56,7 +57,7 @@ class Cone:
         """The package has other modules, or requires others: it and all that require it are looked at."""
         for id_ in self.with_requiring([package.id]):
             one = self.packages[id_]
-            for module in (*one.modules, *(f"{TESTS}{name}" for name in one.tests)):
+            for module in all_modules(one):
                 self.source(one, module)
             self.add(f"manifest:{one.label}")
 
@@ -73,6 +74,8 @@ class Cone:
             one = self.packages[id_]
             for node in self.plan.links.get(one.label, ()):
                 self.add(node)
+        if any(name.startswith("docs:") for name in self.nodes):
+            self.add(INDEX)
         return self.nodes
 
     def with_requiring(self, ids: Iterable[str]) -> set[str]:
@@ -98,15 +101,13 @@ def _tests_of(package: Package, module: str) -> tuple[str, ...]:
     return (f"test:{package.label}/src:{module}",)
 
 
-def sources_of(plan: Plan) -> dict[str, tuple[Package, str]]:
-    """The package and the module of each source of the workspace, by path."""
-    found: dict[str, tuple[Package, str]] = {}
+def sources_of(plan: Plan) -> dict[str, list[tuple[Package, str]]]:
+    """The package and the modules of each source of the workspace, by path: a source may have examples, which are another module."""
+    found: dict[str, list[tuple[Package, str]]] = {}
     for package in plan.packages:
         if package.is_member:
-            found |= {join(package.shown, path): (package, module) for module, path in package.modules.items()}
-            found |= {
-                join(package.shown, path): (package, f"{TESTS}{module}") for module, path in package.tests.items()
-            }
+            for module in all_modules(package):
+                found.setdefault(join(package.shown, module_path(package, module)), []).append((package, module))
     return found
 
 
@@ -148,7 +149,8 @@ def stale_nodes(
             for node in plan.links.get(package.label, ()):
                 cone.add(node)
         elif path in sources:
-            cone.source(*sources[path])
+            for package, module in sources[path]:
+                cone.source(package, module)
         elif path in plan.targets:
             cone.add(plan.targets[path])
         elif path.endswith(".dol") and not path.startswith("/"):

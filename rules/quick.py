@@ -11,7 +11,7 @@ import time
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
-FORMAT = 1
+FORMAT = 2
 STATE_FOLDER, SNAPSHOT = ".dolbuild", "snapshot"
 MAGIC = b"dolbuild-snapshot %d %d.%d\n" % (FORMAT, *sys.version_info[:2])
 UNKNOWN = (-1, -1, -1)

@@ -14,6 +14,7 @@ from dolbuild.packages.name import parse_name
 from dolbuild.packages.wanted import parse_wanted
 from dolbuild.rules import snapshot as disk
 from dolbuild.rules.node import Plan
+from dolbuild.rules.plan import Tested
 from dolbuild.rules.pruning import stale_nodes
 from dolbuild.rules.quick import SNAPSHOT
 from dolbuild.rules.reading import Reading
@@ -77,11 +78,12 @@ class Remembered:
         known = self.snapshot.facts["manifests"].get(path) if self.snapshot is not None else None
         return None if known is None else _manifest_from(known)
 
-    def has_tests(self, path: str) -> bool | None:
-        """Whether a source has tests; None where that is not known."""
+    def tested(self, path: str) -> Tested | None:
+        """What a source has that is run; None where that is not known."""
         if self.snapshot is None or not self._is_known(path):
             return None
-        return path in self.snapshot.facts["tested"]
+        facts = self.snapshot.facts
+        return Tested(path in facts["tested"], path in facts["documented"])
 
     def cone(self, plan: Plan, workspace: Workspace) -> frozenset[str] | None:
         """The nodes that may be stale; None where everything has to be looked at."""
@@ -159,6 +161,7 @@ class Remembered:
             "members": [(m.manifest_path, m.modules, m.tests) for m in workspace.members],
             "manifests": manifests,
             "tested": frozenset(plan.tested),
+            "documented": frozenset(plan.documented),
             "closures": {name: closure for name, closure in closures.items() if name in plan.nodes},
             "totals": session.totals,
             "nodes": len(plan.nodes),

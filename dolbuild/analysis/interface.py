@@ -9,7 +9,7 @@
     Every path that the module imports or names with ``@``, with the names that it takes from there (null:
     any): what it must be compiled with.
 ``docs``
-    Documentation and exegesis of each public item.
+    What is written about public items and their members, with the text of constraints and laws, and lines.
 ``private``
     Names of private items. Nobody is compiled against them; an error message says that they exist.
 
@@ -18,8 +18,10 @@ The encoding is described in ``docs/interface.md``.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import dedent
 from typing import Any
 
+from dolbuild.source import SourceFile
 from dolbuild.syntax import tree as t
 from dolbuild.syntax.parser import Parsed
 from dolbuild.syntax.tokens import scan
@@ -54,7 +56,7 @@ def extract(parsed: Parsed, effect_boundary: bool = False) -> Extracted:
     for implied in implied_uses(items):
         taken[implied["path"]] = None
     uses = [[path, None if names is None else sorted(names)] for path, names in sorted(taken.items())]
-    return Extracted(doli, uses, _docs(items), sorted(_private(items, "")))
+    return Extracted(doli, uses, _docs(parsed, effect_boundary), sorted(_private(items, "")))
 
 
 def whole(parsed: Parsed, effect_boundary: bool = False) -> Json:
@@ -306,7 +308,7 @@ def literal_value(value: t.Expression) -> list[Any] | None:
 def _visible_and_mentioned(items: Json) -> Json:
     """The items that others may name, and the types that those mention."""
     kept: Json = {}
-    waiting = [name for name, value in items.items() if value["vis"] != t.Visibility.PRIVATE]
+    waiting = [n for n, value in items.items() if value["vis"] != t.Visibility.PRIVATE or value["kind"] == "system"]
     while waiting:
         name = waiting.pop()
         if name in kept:
@@ -362,19 +364,44 @@ def _private(items: list[t.Item], prefix: str) -> Iterator[str]:
             yield prefix + name
 
 
-def _docs(items: list[t.Item]) -> Json:
-    docs: Json = {}
+def _docs(parsed: Parsed, effect_boundary: bool) -> Json:
+    """``texts`` by name (the module's own under the empty one, members as ``Gene.member``), ``rules`` (constraints and laws: name, text) by the
+    item that has them, ``lines`` by name."""
+    docs: Json = {"texts": {}, "rules": {}, "lines": {}}
+    _describe_items(parsed.file.items, "", parsed.source, effect_boundary, docs)
+    return {name: dict(sorted(found.items())) for name, found in docs.items()}
+
+
+def _describe_items(items: list[t.Item], prefix: str, source: SourceFile, effect_boundary: bool, docs: Json) -> None:
     heading = [item.text for item in items if isinstance(item, t.Exegesis)]
     if heading:
-        docs[""] = "\n\n".join(heading)
+        docs["texts"][prefix.removesuffix(".")] = "\n\n".join(heading)
     for item in items:
-        parts = [item.doc] if item.doc else []
-        for member in getattr(item, "members", ()):
-            if isinstance(member, t.Exegesis):
-                parts.append(member.text)
-        name = _item_name(item)
-        if parts and name and item.visibility is not t.Visibility.PRIVATE:
-            docs[name] = "\n\n".join(parts)
+        visibility = _at_boundary(item.visibility) if effect_boundary else item.visibility
+        name = f"{prefix}{_item_name(item)}"
+        is_type = isinstance(item, t.Gene | t.Trait | t.Alias | t.System)  # a signature may mention a private one
+        is_hidden = visibility is t.Visibility.PRIVATE and not is_type
+        if name == prefix or is_hidden or isinstance(item, t.Test):
+            continue
+        members = getattr(item, "members", ())
+        parts = [item.doc, *(member.text for member in members if isinstance(member, t.Exegesis))]
+        if text := "\n\n".join(part for part in parts if part):
+            docs["texts"][name] = text
+        docs["lines"][name] = source.place(item.span).line
+        rules = [
+            [member.name, _inside(source.text[member.body.span.start : member.body.span.end])]
+            for member in members
+            if isinstance(member, t.Constraint | t.Law)
+        ]
+        if rules:
+            docs["rules"][name] = rules
+        for member in members:
+            if member.doc and _item_name(member):
+                docs["texts"][f"{name}.{_item_name(member)}"] = member.doc
         if isinstance(item, t.Module):
-            docs |= {f"{item.name}.{inner}": text for inner, text in _docs(item.items).items()}
-    return dict(sorted(docs.items()))
+            _describe_items(item.items, f"{name}.", source, effect_boundary, docs)
+
+
+def _inside(block: str) -> str:
+    """What stands between the braces of a block, its indentation taken off."""
+    return dedent(block.strip().removeprefix("{").removesuffix("}").strip("\n")).strip()

@@ -63,14 +63,15 @@ def package_of(path: str, requires: Mapping[str, str]) -> tuple[str, str] | None
 
 
 def resolve(path: str, package: Package, packages: Mapping[str, Package]) -> Target | Unresolved:
-    """Where *path*, written in a module of *package*, leads."""
+    """Where *path*, written in a module of *package*, leads. A package may name itself, as an example in its documentation does."""
     if not path.startswith("@"):
         found = _longest(tuple(path.split(".")), package)
         return found or Unresolved.NO_MODULE
-    split = package_of(path, package.requires)
+    requires = {package.id: package.id, **package.requires}
+    split = package_of(path, requires)
     if split is None:
         return Unresolved.NOT_REQUIRED
-    target = packages.get(package.requires[split[0]])
+    target = packages.get(requires[split[0]])
     if target is None:
         return Unresolved.NOT_REQUIRED
     parts = tuple(split[1].split(".")) if split[1] else ()

@@ -107,6 +107,11 @@ def spirit_files(name: str) -> dict[str, str]:
 """,
         "src/lib.dol": "// What other Spirits see.\npub use greeting.greet\n",
         "src/greeting.dol": """/// A greeting for somebody.
+///
+/// ```dol
+/// use greeting.greet
+/// assert_eq(greet("you"), "Hello, you!")
+/// ```
 pub fun greet(name: String) -> String {
     if name.is_empty() {
         return "Hello!"

@@ -41,7 +41,7 @@ export interface Answer {
 
 const GAP = 30;
 const SMALL = 120;
-const LARGE = 4000;
+const LARGE = 600;
 const ASPECT = 1.25;
 const CELL = { least: 120, height: 17 };
 /** from the left of a cell to the middle of its node */

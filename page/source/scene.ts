@@ -28,6 +28,10 @@ const NODE_SIZE = 4;
 const HEAD_SIZE = 6;
 /** pixels that a module must have for its edges and label to be drawn in the overview */
 const NEAR = 2.2;
+/** pixels around its middle in which a node is hit */
+const REACH = 7;
+/** pixels below which a module is not drawn at all: its box stands for it */
+const TINY = 0.7;
 
 /** a circle with a hole: tests, which are not told by their colour alone */
 const Ring = createNodeBorderProgram({
@@ -45,8 +49,11 @@ export class Scene {
   private readonly boxes: CanvasRenderingContext2D;
   private groups: Group[] = [];
   private near = false;
+  private tiny = false;
   private hovered: number | null = null;
   private lit = new Set<number>();
+  /** by the head of a box: a node of it that failed, or is being worked on */
+  private readonly marks = new Map<number, Node>();
   private isPlaced = false;
   /** how much of an edge's colour is left where there are very many */
   private readonly veil: number;
@@ -87,6 +94,8 @@ export class Scene {
       edgeReducer: (key) => this.edge(Number(key)),
       defaultDrawNodeHover: () => undefined,
     });
+    // sigma asks the graphics card what is below the pointer, and waits for its answer at every move
+    Object.defineProperty(this.sigma, "getNodeAtPosition", { value: (at: { x: number; y: number }) => this.nodeAt(at) });
     const canvas = this.sigma.createCanvas("boxes", { beforeLayer: "edges" });
     this.boxes = canvas.getContext("2d")!;
     this.sigma.on("afterRender", () => {
@@ -152,6 +161,7 @@ export class Scene {
     if (this.sigma.getGraph() !== drawing) this.sigma.setGraph(drawing);
     this.sigma.getCamera().setState({ x: 0.5, y: 0.5, ratio: 1, angle: 0 });
     this.near = this.isNear();
+    this.tiny = this.isTiny();
     this.sigma.refresh();
   }
 
@@ -160,6 +170,7 @@ export class Scene {
     this.state = state;
     this.theme = theme;
     this.lit = new Set(path);
+    this.mark();
     this.sigma.setSetting("labelColor", { color: theme.text });
     this.sigma.refresh({ skipIndexation: true });
   }
@@ -167,8 +178,17 @@ export class Scene {
   /** Draw some nodes anew: something has happened to them. */
   repaint(ids: readonly number[]): void {
     const drawing = this.sigma.getGraph();
+    this.mark();
     const nodes = ids.map(String).filter((key) => drawing.hasNode(key));
     if (nodes.length) this.sigma.refresh({ partialGraph: { nodes }, skipIndexation: true, schedule: true });
+  }
+
+  /** Find the boxes that have something to tell where their nodes are too small to be seen. */
+  private mark(): void {
+    this.marks.clear();
+    if (this.state.colour !== "run") return;
+    for (const node of this.graph.nodes)
+      if (node.outcome === "failed" || (node.outcome === "working" && !this.marks.has(node.group))) this.marks.set(node.group, node);
   }
 
   // -- the camera ----------------------------------------------------------------------------------
@@ -210,10 +230,16 @@ export class Scene {
     return this.state.view !== "overview" || this.pixels() * NODE_SIZE > NEAR;
   }
 
+  private isTiny(): boolean {
+    return this.state.view === "overview" && this.state.grouping === "spirit" && this.pixels() * NODE_SIZE < TINY;
+  }
+
   private zoomed(): void {
     const near = this.isNear();
-    if (near !== this.near) {
+    const tiny = this.isTiny();
+    if (near !== this.near || tiny !== this.tiny) {
       this.near = near;
+      this.tiny = tiny;
       this.sigma.scheduleRefresh({ layoutUnchange: true });
     }
   }
@@ -247,6 +273,7 @@ export class Scene {
     const isOverview = view === "overview";
     const entry = entryOf(node, colour);
     const isSelected = id === selected || id === this.hovered;
+    if (this.tiny && !this.isHead(node) && !isSelected && !this.lit.has(id)) return { hidden: true };
     const isHead = isOverview && grouping === "spirit" && this.isHead(node);
     const isDimmed = this.isDimmed(node) || (isOverview && this.lit.size > 0 && !this.lit.has(id) && !isSelected);
     return {
@@ -295,26 +322,27 @@ export class Scene {
     if (this.state.view !== "overview" || !this.isPlaced) return;
     const unit = this.pixels();
     const origin = this.sigma.graphToViewport({ x: 0, y: 0 });
-    context.fillStyle = this.theme.box;
+    context.textBaseline = "middle";
     const shown: [Group, number, number, number, number][] = [];
+    context.beginPath(); // one path for all of them: a call for each takes ten times as long
     for (const box of this.groups) {
       const x = origin.x + box.x * unit;
       const y = origin.y + box.y * unit;
       const wide = box.width * unit;
       const high = box.height * unit;
       if (x > width || y > height || x + wide < 0 || y + high < 0) continue;
-      context.fillRect(x, y, wide, high);
-      const isSelected = box.head !== null && box.head === this.state.selected;
-      if (wide > 4 || isSelected) {
-        context.strokeStyle = isSelected ? this.theme.needs : this.theme.boxLine;
-        context.lineWidth = isSelected ? 2 : 1;
-        context.strokeRect(x, y, wide, high);
-      }
-      if (wide > 44) shown.push([box, x, y, wide, high]);
+      context.rect(Math.round(x) + 0.5, Math.round(y) + 0.5, Math.round(wide), Math.round(high));
+      shown.push([box, x, y, wide, high]);
     }
+    context.fillStyle = this.theme.box;
+    context.fill();
+    context.strokeStyle = this.theme.boxLine;
+    context.lineWidth = 1;
+    context.stroke();
+    for (const [box, x, y, wide, high] of shown) this.drawMark(box, x, y, wide, high);
     context.fillStyle = this.theme.text;
-    context.textBaseline = "middle";
     for (const [box, x, y, wide, high] of shown) {
+      if (wide <= 44) continue;
       const size = Math.min(15, Math.max(10, HEAD * 0.55 * unit));
       context.font = `600 ${size}px system-ui, sans-serif`;
       if (HEAD * unit >= 9) {
@@ -326,6 +354,40 @@ export class Scene {
         context.fillText(box.label, x + wide / 2, y + high / 2, wide - 4);
       }
     }
+  }
+
+  /** Set off a box that is selected, or that has something to tell. */
+  private drawMark(box: Group, x: number, y: number, wide: number, high: number): void {
+    const isSelected = box.head !== null && box.head === this.state.selected;
+    const mark = box.head === null ? undefined : this.marks.get(box.head);
+    if (!isSelected && mark === undefined) return;
+    const context = this.boxes;
+    const entry = mark && entryOf(mark, "run");
+    context.strokeStyle = isSelected || !entry ? this.theme.needs : this.theme.isDark ? entry.dark : entry.light;
+    context.lineWidth = 2;
+    context.strokeRect(x, y, wide, high);
+    if (entry && !this.near) {
+      context.fillStyle = this.theme.isDark ? entry.dark : entry.light;
+      context.font = "700 13px system-ui, sans-serif";
+      context.textAlign = "left";
+      context.fillText(entry.sign, x + wide + 2, y + high / 2);
+    }
+  }
+
+  /** The node below a point of the drawing. */
+  private nodeAt(at: { x: number; y: number }): string | null {
+    const unit = this.pixels();
+    let nearest = Infinity;
+    let found: string | null = null;
+    const { x, y } = this.sigma.viewportToGraph(at);
+    this.sigma.getGraph().forEachNode((key, attributes) => {
+      const distance = Math.hypot(attributes["x"] - x, attributes["y"] - y);
+      if (distance < nearest && distance * unit < Math.max(REACH, attributes["size"] * unit) && !this.sigma.getNodeDisplayData(key)?.hidden) {
+        nearest = distance;
+        found = key;
+      }
+    });
+    return found;
   }
 
   /** How many edges would be drawn, for tests and measurements. */

@@ -81,12 +81,15 @@ def test_an_interrupted_run_leaves_the_terminal_as_it_was(slow: Workspace) -> No
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}])
 def test_what_the_environment_says(slow: Workspace, variables: dict[str, str]) -> None:
-    (slow.root / "a/src/lib.dol").write_text(BROKEN)
     with terminal(slow, "test", **variables) as shown:
+        assert shown.finish() == 0
+        assert not shown.is_colored
+        assert (b"\x1b[?25l" in shown.written) is ("NO_COLOR" in variables)
+    (slow.root / "a/src/lib.dol").write_text(BROKEN)
+    with terminal(slow, "build", **variables) as shown:
         assert shown.finish() == 1
         assert any("error[E0301]" in line for line in shown.lines)
         assert shown.is_colored is ("CI" in variables)
-        assert (b"\x1b[?25l" in shown.written) is ("NO_COLOR" in variables)
 
 
 def test_quiet(slow: Workspace) -> None:

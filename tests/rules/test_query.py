@@ -158,7 +158,7 @@ def test_the_commands(workspace: Workspace) -> None:
         wrong.err
         == "error: column 6: there is nothing named `spirit:bas`; did you mean `spirit:base`?\n  deps(spirit:bas)\n       ^\n"
     )
-    for arguments in (["query"], ["graph", "--dot", "--json"], ["query", "--svg", "all"], ["graph", "--html"]):
+    for arguments in (["query"], ["graph", "--dot", "--json"], ["query", "--svg", "all"], ["graph", "--png"]):
         ran = workspace.command(*arguments)
         assert ran.status == 2 and "Traceback" not in ran.err, ran
 

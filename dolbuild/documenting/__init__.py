@@ -1,0 +1,1 @@
+"""Documentation: pages from interfaces and exegesis, and the examples in them as tests."""
