@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dolbuild.files import write_atomic
 from dolbuild.rules.events import Event, Status
@@ -78,14 +78,22 @@ def _line(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
+class Outcome(NamedTuple):
+    """How a node ended, what it took, and what a cache saved, in seconds."""
+
+    outcome: str
+    seconds: float
+    saved: float
+
+
 @dataclass(slots=True)
 class LastRun:
-    """What a record says. *nodes*: (outcome, seconds, saved) by name; *working*: nodes that were begun and are not done; *ended* is None
+    """What a record says. *nodes* by name; *working*: nodes that were begun and are not done; *ended* is None
     while the run goes on, or where it was killed."""
 
     began: float = 0.0
     planned: int = 0
-    nodes: dict[str, tuple[str, float, float]] = field(default_factory=dict)
+    nodes: dict[str, Outcome] = field(default_factory=dict)
     working: dict[str, float] = field(default_factory=dict)
     ended: float | None = None
     failed: bool = False
@@ -107,10 +115,18 @@ def read_run(lines: Iterable[bytes]) -> LastRun | None:
                 name = str(value["node"])
                 run.working.pop(name, None)
                 outcome, seconds, saved = str(value["outcome"]), value.get("seconds", 0.0), value.get("saved", 0.0)
-                run.nodes[name] = (outcome, float(seconds), float(saved))
+                run.nodes[name] = Outcome(outcome, float(seconds), float(saved))
             elif "end" in value:
                 run.ended, run.failed = float(value["end"]), bool(value["failed"])
         except (ValueError, KeyError, TypeError, AttributeError):
             if run is None:
                 return None
     return run
+
+
+def last_run(root: Path) -> LastRun | None:
+    """The record of the last run in a workspace; None where there is none."""
+    try:
+        return read_run((root / RUN_FILE).read_bytes().splitlines())
+    except OSError:
+        return None

@@ -51,7 +51,7 @@ def page_data(
 def _outcome(name: str, journal: Journal, run: LastRun | None) -> str:
     """What happened to a node in the last run; empty for one that was never done, or is none."""
     if run is not None and name in run.nodes:
-        return run.nodes[name][0]
+        return run.nodes[name].outcome
     if run is not None and run.ended is None and name in run.working:
         return "working"
     return str(Status.UP_TO_DATE) if journal.entries.has(name) else ""

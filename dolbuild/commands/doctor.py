@@ -165,7 +165,7 @@ def workspace() -> Iterator[Finding]:
         yield Finding("workspace", BAD, error.diagnostics[0].message, error.diagnostics[0].hint)
         return
     kinds = [member.kind for member in found.members]
-    yield Finding("workspace", GOOD, f"{root}: {kinds.count('spirit')} Spirits, {kinds.count('system')} Systems")
+    yield Finding("workspace", GOOD, f"{root}: {_counted(kinds, 'spirit')}, {_counted(kinds, 'system')}")
     told = (*found.diagnostics, *reading.diagnostics, *reading.problems())
     problems = [d for d in dict.fromkeys(told) if d.severity is Severity.ERROR]
     for problem in problems:
@@ -224,3 +224,8 @@ def _remote_clock(url: str) -> Iterator[Finding]:
     if abs(skew) > 60:
         text = f"the clock of the remote is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
         yield Finding("clock", NOTE, text, "certificates and logs go by it; keys and results do not")
+
+
+def _counted(kinds: list[str], kind: str) -> str:
+    count = kinds.count(kind)
+    return f"{count} {kind.capitalize()}{'' if count == 1 else 's'}"

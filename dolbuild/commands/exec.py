@@ -25,6 +25,9 @@ TRAPPED = 134
 
 def run(arguments: list[str]) -> int:
     """Run the command; gives the exit status, for a binary the one that its ``main`` returns."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        sys.stdout.write(f"usage: {USAGE_LINE}\n")
+        return 0
     try:
         options, arguments = _options(arguments)
     except ValueError as error:

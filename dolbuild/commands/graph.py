@@ -11,7 +11,7 @@ from dolbuild.files import write_atomic
 from dolbuild.rules.build import Access, bring_up, open_session
 from dolbuild.rules.drawing import to_dot, to_json, to_mermaid
 from dolbuild.rules.graph import Edge, Graph, describe, line_of
-from dolbuild.rules.lastrun import RUN_FILE, read_run
+from dolbuild.rules.lastrun import last_run
 from dolbuild.rules.module import all_modules, interface_name
 from dolbuild.rules.page import page_data, to_page
 from dolbuild.rules.query import WrongQuery, evaluate
@@ -110,12 +110,10 @@ def page(session: Session, graph: Graph, *, live: bool = False) -> bytes:
 
 def data_of(session: Session, graph: Graph, *, live: bool = False) -> dict[str, Any]:
     """What the page of a graph draws."""
-    try:
-        lines = (session.root / RUN_FILE).read_bytes().splitlines()
-    except OSError:
-        lines = []
     title = read_settings(session.root).organisation
-    return page_data(graph, Lines(session.root), session.plan, session.journal, read_run(lines), title, live=live)
+    return page_data(
+        graph, Lines(session.root), session.plan, session.journal, last_run(session.root), title, live=live
+    )
 
 
 def _evaluate(graph: Graph, text: str) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -48,12 +48,20 @@ def serve(port: str) -> int:
         address = f"http://{HOST}:{server.server_port}/"
         sys.stdout.write(f"the graph is at {address}, and follows what is built; Ctrl-C ends it\n")
         sys.stdout.flush()
-        if os.environ.get("BROWSER") != "none":
+        if _has_browser(os.environ):
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         with suppress(KeyboardInterrupt):
             server.serve_forever()
     sys.stdout.write("\n")
     return 0
+
+
+def _has_browser(environment: Mapping[str, str]) -> bool:
+    """Whether there is a desktop to open a browser on; one that draws in the terminal would take ours away."""
+    named = environment.get("BROWSER", "")
+    if named or sys.platform == "darwin":
+        return named != "none"
+    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
 class Pages:

@@ -39,7 +39,10 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
   dolbuild compare KEY KEY      in what two actions differ
   dolbuild affected --since REV what the changes since a revision of git reach
   dolbuild query EXPRESSION     ask the graph: `deps(spirit:a, 2)`, `rdeps(x)`, `somepath(a, b)`
-  dolbuild graph [EXPRESSION]   draw it: --dot, --mermaid, --json, --svg
+  dolbuild graph [EXPRESSION]   draw it: --html, --dot, --mermaid, --json, --svg
+  dolbuild graph --open [--port=N]
+                                show it in a browser, and follow what is built
+  dolbuild docs                 describe every package in HTML, in target/docs
   dolbuild cache stats | gc | verify | clear
                                 the store of results on this machine
   dolbuild doctor               whether everything that a build needs is there
@@ -64,6 +67,21 @@ Options of build, check and test:
 
 Exit status: 0 success, 1 something failed, 2 wrong usage; `exec` gives that of the program.
 """
+
+
+def usage_of(verb: str) -> str:
+    """What the help says of a verb."""
+    lines: list[str] = []
+    is_meant = False
+    for line in HELP.splitlines():
+        if line.startswith("  dolbuild "):
+            words = line.split("  ", 2)[1].replace(" | ", " ").split()
+            is_meant = verb in words[1:2] or (" | " in line and verb in words)
+        elif not line.startswith("      "):
+            is_meant = False
+        if is_meant:
+            lines.append(line)
+    return "\n".join(["usage:", *lines, "", "More: dolbuild --help, and the documents.", ""])
 
 
 def _exec(arguments: list[str]) -> int:
@@ -224,6 +242,9 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
 }
 """Commands that are no task of doit."""
 
+PLAIN = ("explain", "fmt", "parse", "wat")
+"""Verbs that have no more to say of themselves than the help does."""
+
 QUICK = ("build", "check", "test")
 """Tasks of which it may be known in a moment that there is nothing to do."""
 
@@ -249,8 +270,16 @@ def _run(given: list[str]) -> int:
     if given[0] == "--version":
         sys.stdout.write(f"dolbuild {__version__}\n")
         return 0
+    if given[0] == "help" and (len(given) == 1 or given[1] in VERBS):
+        if len(given) > 1:
+            return _run([given[1], "--help"])
+        sys.stdout.write(HELP)
+        return 0
     verb = VERBS.get(given[0])
     if verb is not None:
+        if given[0] in PLAIN and given[1:2] in (["-h"], ["--help"]):
+            sys.stdout.write(usage_of(given[0]))
+            return 0
         return verb(given[1:])
     from dolbuild.rules.quick import nothing_to_do
 

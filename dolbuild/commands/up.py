@@ -44,6 +44,9 @@ class _Options:
 
 def run(arguments: list[str]) -> int:
     """Run the command until it is stopped; gives the exit status."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        sys.stdout.write(f"usage: {USAGE_LINE}\n")
+        return 0
     try:
         options, rest = _options(arguments)
         if len(rest) != 1:

@@ -15,6 +15,7 @@ from dolbuild.rules.caching import Caching, open_cache
 from dolbuild.rules.events import Status
 from dolbuild.rules.explain import Difference, compare, short
 from dolbuild.rules.journal import Entry
+from dolbuild.rules.lastrun import last_run
 from dolbuild.rules.session import Session
 from dolbuild.settings import CacheSettings, read_settings
 
@@ -58,6 +59,9 @@ def _story(session: Session, name: str) -> dict[str, Any]:
     entry = session.journal.entries.get(name)
     value: dict[str, Any] = {"node": name, "last": None if entry is None else _last(session, name, entry)}
     value["now"] = _now(session, name)
+    run = last_run(session.root)
+    if entry is None and run is not None and name in run.nodes:
+        value["last_run"] = run.nodes[name].outcome
     return value
 
 
@@ -111,9 +115,15 @@ def _now(session: Session, name: str) -> dict[str, Any]:
 
 
 _CAUSES = {
-    "new": "it was never done here",
+    "new": "it has not been done",
     "target": "a file that it makes is gone or altered",
     "changed": "what it is made from changed",
+}
+
+
+_NOT_DONE: dict[str, str] = {
+    Status.FAILED: "it failed in the last run",
+    Status.SKIPPED: "it was skipped in the last run, since something that it depends on failed",
 }
 
 
@@ -121,7 +131,7 @@ def _text(told: dict[str, Any]) -> str:
     lines = [told["node"]]
     last = told["last"]
     if last is None:
-        lines.append("  it was never done in this workspace")
+        lines.append(f"  {_NOT_DONE.get(told.get('last_run', ''), 'it was never done in this workspace')}")
     else:
         how = _HOW.get(last["outcome"], "it was done")
         if not last["previous"]:

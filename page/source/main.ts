@@ -1,6 +1,6 @@
 /** The page. */
 
-import { theme } from "./colours.ts";
+import { kindWord, outcomeWord, theme } from "./colours.ts";
 import { Graph, plain, short, type Raw } from "./data.ts";
 import { byId, h } from "./dom.ts";
 import { boxed, type Answer, type Question } from "./layout.ts";
@@ -9,11 +9,12 @@ import { Panel } from "./panel.ts";
 import { Scene, type Name } from "./scene.ts";
 import { searchable } from "./search.ts";
 import { INITIAL, read, write, type State } from "./state.ts";
-import { kindWord, outcomeWord } from "./colours.ts";
 
 declare const WORKER: string;
 
 const MAX_FOCUS = 400;
+/** what was selected before anything was shown: it differs from everything, and is not announced */
+const NOTHING_YET = -1;
 
 class Page {
   private state: State;
@@ -38,7 +39,7 @@ class Page {
     });
     this.listen();
     this.place();
-    this.update({ ...INITIAL, selected: -1 });
+    this.update({ ...INITIAL, selected: NOTHING_YET });
   }
 
   private makeScene(): Scene | null {
@@ -155,7 +156,7 @@ class Page {
     this.panel.show(state, this.isDark, this.shownPath, this.hidden);
     byId<HTMLSelectElement>("colour").value = state.colour;
     byId<HTMLSelectElement>("group").value = state.grouping;
-    if (before.selected !== state.selected && state.selected !== null && before.selected !== -1) this.say(state.selected);
+    if (before.selected !== state.selected && state.selected !== null && before.selected !== NOTHING_YET) this.say(state.selected);
   }
 
   private lit(): number[] {

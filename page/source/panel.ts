@@ -24,7 +24,7 @@ export class Panel {
   show(state: State, dark: boolean, path: readonly number[] | null, hidden: number): void {
     const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset["keep"] : undefined;
     this.element.replaceChildren(
-      ...(state.selected === null ? this.overview(state, dark) : this.selection(state, state.selected, path, hidden)),
+      ...(state.selected === null ? this.overview(state) : this.selection(state, state.selected, path, hidden)),
       this.legend(state, dark),
     );
     if (focused) this.element.querySelector<HTMLElement>(`[data-keep="${focused}"]`)?.focus();
@@ -32,7 +32,7 @@ export class Panel {
 
   // -- nothing is selected -------------------------------------------------------------------------
 
-  private overview(state: State, _dark: boolean): HTMLElement[] {
+  private overview(state: State): HTMLElement[] {
     const { graph } = this;
     const parts: HTMLElement[] = [h("h2", {}, "Overview")];
     parts.push(h("p", {}, `${graph.nodes.length.toLocaleString("en")} nodes, ${graph.edges.filter(({ why }) => why !== "has").length.toLocaleString("en")} dependencies.`));

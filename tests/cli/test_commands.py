@@ -4,6 +4,9 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from dolbuild.commands.main import VERBS
 from tests.conftest import MakeWorkspace
 from tests.support.workspaces import Workspace, spirit
 
@@ -201,3 +204,14 @@ def test_importing_the_command_line_is_light() -> None:
     code = "import sys, dolbuild.commands.main; print([m for m in ('httpx', 'git', 'wasmtime', 'lark', 'doit') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_help(make_workspace: MakeWorkspace, verb: str) -> None:
+    """Without a workspace, too; nothing is done."""
+    workspace = make_workspace({})
+    (workspace.root / "dolbuild.toml").unlink()
+    for arguments in (["help", verb], [verb, "--help"]):
+        ran = workspace.command(*arguments)
+        assert ran.status == 0 and f"dolbuild {verb}" in ran.out and ran.err == "", arguments
+    assert list(workspace.root.iterdir()) == []

@@ -164,6 +164,8 @@ def test_the_record_of_the_last_run(slow: Workspace) -> None:
     run = read_run(path.read_bytes().splitlines())
     assert run is not None and run.failed and run.nodes["module:a/lib"][0] == "failed"
     assert run.nodes["test:a/slow_test"][0] == "skipped"
+    assert "it failed in the last run" in slow.command("why", "module:a/lib").out
+    assert "it was skipped in the last run" in slow.command("why", "test:a/slow_test").out
 
 
 def test_durations() -> None:
