@@ -58,12 +58,13 @@ class Estimate:
 
     def rest(self, left: Counter[str], elapsed: float) -> float | None:
         """Seconds, for so many nodes of each kind; None where nothing is known yet. How many are done at once is in what was done so far."""
-        worked = sum(self._seconds.values())
+        seconds, done = dict(self._seconds), dict(self._done)  # they grow meanwhile
+        worked = sum(seconds.values())
         if not worked:
             return None
-        average = worked / self._done.total()
+        average = worked / sum(done.values())
         ahead = sum(
-            count * (self._seconds[kind] / self._done[kind] if self._done[kind] else average)
+            count * (seconds[kind] / done[kind] if kind in seconds and kind in done else average)
             for kind, count in left.items()
         )
         return elapsed * ahead / worked

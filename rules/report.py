@@ -53,9 +53,9 @@ class Report:
         self.outputs = outputs
         self.planned = Counter(planned or {})
         self.proven = proven
-        self.ended: Counter[str] = Counter()
-        """How many nodes of each kind have come to an end."""
-        self.counts: Counter[Status] = Counter({Status.UP_TO_DATE: proven})
+        self.ended: Counter[str] = Counter(dict.fromkeys(self.planned, 0))
+        """How many nodes of each kind have come to an end. All keys are there from the beginning, so that who draws may look at any moment."""
+        self.counts: Counter[Status] = Counter(dict.fromkeys(Status, 0) | {Status.UP_TO_DATE: proven})
         self.skipped: list[str] = []
         self.diagnostics: list[Diagnostic] = list(session.plan.diagnostics)
         self.built: list[str] = []

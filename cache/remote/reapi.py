@@ -6,6 +6,7 @@ is installed.
 """
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ try:
     import zstandard
 except ImportError:
     zstandard = None  # type: ignore[assignment]
+
+_WAITS = (0.02, 0.08, 0.3, 1.0)
+"""Seconds before a request is made again that the server had no room for (``RESOURCE_EXHAUSTED``): some take only so many at once."""
 
 _SERVICES = "/build.bazel.remote.execution.v2."
 _SHA256 = 1
@@ -103,17 +107,26 @@ class ReapiBackend:
             raise RemoteError("it answers what is no message") from None
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
-        try:
-            return work()
-        except grpc.RpcError as error:
-            code = error.code()
-            if code is grpc.StatusCode.NOT_FOUND:
-                return None
-            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise RemoteError(f"it was silent for {self.timeout:g} s", late=True) from None
-            details = " ".join(str(error.details()).split())[:200]
-            reason = f"it answers {code.name}" + (f": {details}" if details else "")
-            raise RemoteError(reason, refused=code in _REFUSALS) from None
+        for wait in (*_WAITS, None):
+            try:
+                return work()
+            except grpc.RpcError as error:
+                if wait is None or error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    self._refused(error)
+                    return None
+            time.sleep(wait)
+        raise AssertionError
+
+    def _refused(self, error: grpc.RpcError) -> None:
+        """What an error means: None where something is not there. Raises RemoteError for the others."""
+        code = error.code()
+        if code is grpc.StatusCode.NOT_FOUND:
+            return
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise RemoteError(f"it was silent for {self.timeout:g} s", late=True) from None
+        details = " ".join(str(error.details()).split())[:200]
+        reason = f"it answers {code.name}" + (f": {details}" if details else "")
+        raise RemoteError(reason, refused=code in _REFUSALS) from None
 
     @property
     def capabilities(self) -> "_Capabilities":

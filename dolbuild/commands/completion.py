@@ -5,7 +5,7 @@ import sys
 from dolbuild.commands.opening import WrongUsage, flags, guarded
 
 USAGE = "dolbuild completion bash|zsh"
-BUILDS = ("build", "check", "test", "fetch")
+BUILDS = ("build", "check", "docs", "test", "fetch")
 OPTIONS = {
     "build": "--release --json --locked --offline --no-remote --download= --affected= --events= --profile= --continue",
     "exec": "--release --allow-read= --allow-write= --allow-net --allow-env --state= --keep",

@@ -16,6 +16,9 @@ export interface Listener {
   open(id: number): void;
 }
 
+/** what is drawn alone is not made larger than this needs */
+const LEAST: Size = { width: 800, height: 500 };
+
 export interface Name {
   label: string;
   /** the node that a box stands for, if there is one */
@@ -102,6 +105,10 @@ export class Scene {
       this.drawBoxes(canvas);
       this.zoomed();
     });
+    new ResizeObserver(() => {
+      this.sigma.resize();
+      this.sigma.refresh();
+    }).observe(container);
     this.sigma.on("clickNode", ({ node }) => listener.select(Number(node)));
     this.sigma.on("doubleClickNode", ({ node, preventSigmaDefault }) => {
       preventSigmaDefault();
@@ -146,9 +153,9 @@ export class Scene {
       const edge = this.graph.edge(id);
       drawing.addEdgeWithKey(String(id), String(edge.source), String(edge.target));
     }
-    const right = Math.max(layout.width, 300);
-    const bottom = Math.max(layout.height, 120);
-    this.show(drawing, { x: [0, right], y: [-bottom, 0] });
+    const sides = Math.max(0, (LEAST.width - layout.width) / 2);
+    const ends = Math.max(0, (LEAST.height - layout.height) / 2);
+    this.show(drawing, { x: [-sides, layout.width + sides], y: [-layout.height - ends, ends] });
   }
 
   /** Back to the overview. */

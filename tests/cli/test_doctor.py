@@ -26,7 +26,7 @@ def test_all_is_well(make_workspace: MakeWorkspace) -> None:
     assert {"dolbuild", "packages", "engine", "git", "home", "disk", "workspace", "lock", "store", "remote"} <= set(
         found
     )
-    assert found["workspace"]["text"].endswith("1 Spirits, 0 Systems") and found["remote"]["state"] == "note"
+    assert found["workspace"]["text"].endswith("1 Spirit, 0 Systems") and found["remote"]["state"] == "note"
 
 
 def test_what_is_not_well(make_workspace: MakeWorkspace, tmp_path: Path) -> None:

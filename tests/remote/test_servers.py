@@ -182,6 +182,21 @@ def test_a_grpc_server_that_takes_no_results_is_read(clone: Clone, tmp_path: Pat
         assert ran.err.count("\n") == 1
 
 
+def test_a_server_that_takes_few_requests_at_once(clone: Clone, tmp_path: Path) -> None:
+    """It refuses the others for the moment (``RESOURCE_EXHAUSTED``); they are made again."""
+    (tmp_path / "server").mkdir()
+    with buildgrid(tmp_path / "server", threads=8) as cache:
+        settings = f'[cache]\nremote = "{cache.url}"\n'
+        assert clone(UPLOADING, settings).command("build").err == ""
+        ran = clone(None, settings).command("build")
+        assert (
+            ran.status == 0
+            and ran.err == ""
+            and "from the remote cache" in ran.out
+            and " ran" not in ran.out.splitlines()[-1]
+        )
+
+
 def test_large_blobs_go_as_streams(tmp_path: Path) -> None:
     """More than fits into a batch, well compressible and not at all, with the protocol alone."""
     import os

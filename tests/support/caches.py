@@ -151,13 +151,13 @@ instances:
         storage: *storage
       - !bytestream
         storage: *storage
-thread-pool-size: 20
+thread-pool-size: {threads}
 """
 
 
 @contextmanager
-def buildgrid(folder: Path, *, tls: bool = False, updates: bool = True) -> Iterator[Cache]:
-    """BuildGrid, which serves a result only where all that it names is there."""
+def buildgrid(folder: Path, *, tls: bool = False, updates: bool = True, threads: int = 20) -> Iterator[Cache]:
+    """BuildGrid, which serves a result only where all that it names is there, and takes as many requests at once as it has *threads*."""
     program = need("bgd")
     port = free_port()
     authority = certificates(folder)
@@ -169,7 +169,11 @@ def buildgrid(folder: Path, *, tls: bool = False, updates: bool = True) -> Itera
     config = folder / "server.yml"
     config.write_text(
         BUILDGRID.format(
-            port=port, insecure=str(not tls).lower(), credentials=credentials, updates=str(updates).lower()
+            port=port,
+            insecure=str(not tls).lower(),
+            credentials=credentials,
+            updates=str(updates).lower(),
+            threads=threads,
         )
     )
     with _running([program, "server", "start", str(config)], port, folder):
