@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 from dolbuild.rules.graph import Edge, Graph
 
+KINDS = ("system", "spirit", "module", "test", "package")
+"""Kinds of vertices."""
+
 
 class WrongQuery(Exception):
     """A question that cannot be understood; *column* counts from 1."""
@@ -118,7 +121,7 @@ class _Query:
             return [word]
         if any(c in word for c in "*?["):
             return sorted(fnmatch.filter(self.graph.vertices, word))
-        kinds = [f"{kind}:{word}" for kind in ("system", "spirit", "module", "test", "package")]
+        kinds = [f"{kind}:{word}" for kind in KINDS]
         found = [name for name in kinds if name in self.graph.vertices]
         if not found:
             raise WrongQuery(f"there is nothing named `{word}`{_close(word, self.graph.vertices)}", token.column)
@@ -140,7 +143,10 @@ class _Query:
             last = self.expression()
             found = path(self.graph, first, last) if token.text == "somepath" else between(self.graph, first, last)
         elif token.text in ("kind", "filter"):
-            pattern = self.take("a pattern").text.strip('"')
+            taken = self.take("a pattern")
+            pattern = taken.text.strip('"')
+            if token.text == "kind" and not fnmatch.filter(KINDS, pattern):
+                raise WrongQuery(f"there is no kind `{pattern}`; there are: {', '.join(KINDS)}", taken.column)
             self.expect(",")
             found = [name for name in self.expression() if self.matches(token.text, pattern, name)]
         else:

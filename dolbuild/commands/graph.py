@@ -90,12 +90,21 @@ def graph(arguments: list[str]) -> int:
             if chosen or "--output" in options or rest:
                 raise WrongUsage(f"--open shows the whole graph in a browser; {GRAPH_USAGE}")
             return serve(options.get("--port", "0"))
+        if "--port" in options:
+            raise WrongUsage(f"--port goes with --open; {GRAPH_USAGE}")
+        output = options.get("--output")
+        if output is not None and Path(output).is_dir():
+            raise WrongUsage(f"{output} is a folder; --output takes the name of a file")
+        if "--html" in chosen and output is None and sys.stdout.isatty():
+            raise WrongUsage(
+                "the page is for a browser: write it into a file, with --output=graph.html, or see it with --open"
+            )
         session, whole = load()
         part = whole.within(_evaluate(whole, " ".join(rest))) if rest else whole
         format_ = chosen[0] if chosen else "--dot"
         data = page(session, part) if format_ == "--html" else _drawn(part, format_, session.root)
-        if "--output" in options:
-            write_atomic(Path(options["--output"]).absolute(), data)
+        if output is not None:
+            write_atomic(Path(output).absolute(), data)
         else:
             sys.stdout.buffer.write(data)
         return 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -179,6 +180,8 @@ def follow(path: Path) -> Iterator[bytes | None]:
     which still goes on is not."""
     identity, position, left = _now(path)
     silent = 0.0
+    process = 0
+    """The process of a run that goes on."""
     while True:
         try:
             with path.open("rb") as file:
@@ -193,13 +196,36 @@ def follow(path: Path) -> Iterator[bytes | None]:
             silent = 0.0
             position += len(data)
             *lines, left = (left + data).split(b"\n")
-            yield from lines
+            for line in lines:
+                process = _process_of(line, process)
+                yield line
             continue
         time.sleep(POLL)
         silent += POLL
+        if process and not _is_alive(process):
+            process = 0
+            yield b'{"end":0,"failed":true,"killed":true}'
         if silent >= ALIVE:
             silent = 0.0
             yield None
+
+
+def _process_of(line: bytes, before: int) -> int:
+    """The process of the run that goes on after a line; 0 where none does."""
+    if line.startswith(b'{"end"'):
+        return 0
+    found = re.match(rb'\{"format":.*"run":"[0-9a-f]+-([0-9a-f]+)"', line)
+    return before if found is None else int(found[1], 16)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # someone else's
+    return True
 
 
 def _now(path: Path) -> tuple[tuple[int, int], int, bytes]:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-MARK = re.compile(rb"^[ \t]*(?:///[ \t]*)?```+[ \t]*dol[ \t]*\r?$", re.MULTILINE)
-"""A line that begins an example. ``dol ignore`` and other words after the fence begin none."""
+MARK = re.compile(rb"^[ \t]*(?:///[ \t]*)?```+[ \t]*(?i:dol)\b(?![ \t]+ignore[ \t]*\r?$)", re.MULTILINE)
+"""A line that may begin an example."""
 
-_FENCE = re.compile(r"^(?P<before>[ \t]*(?:///[ \t]?)?[ \t]*)(?P<fence>`{3,})[ \t]*(?P<words>.*?)[ \t]*$")
+_FENCE = re.compile(r"^(?P<before>[ \t]*(?:/// {0,4}(?! )|(?!///)))(?P<fence>`{3,})[ \t]*(?P<words>.*?)[ \t]*$")
 _COMMENT = re.compile(r"^[ \t]*///[ \t]?")
 
 
@@ -22,6 +22,13 @@ class Example:
     lines: tuple[str, ...]
 
 
+def is_example(words: str) -> bool:
+    """Whether what stands behind a fence makes a test of what follows: ``dol``, but not ``dol ignore``. A word that is not known does not turn a test
+    off."""
+    found = words.lower().split()
+    return found[:1] == ["dol"] and found[1:] != ["ignore"]
+
+
 def has_examples(source: bytes) -> bool:
     """Whether a source has examples."""
     return MARK.search(source) is not None
@@ -30,25 +37,25 @@ def has_examples(source: bytes) -> bool:
 def examples(source: str) -> Iterator[Example]:
     """The examples of a source, in the order of the text. One whose fence is never closed ends with its comment or file."""
     waiting: list[str] = []
-    first, fence, is_comment, is_example = 0, "", False, False
+    first, fence, is_comment, is_test = 0, "", False, False
     for number, line in enumerate(source.split("\n"), 1):
         found = _FENCE.match(line.rstrip("\r"))
         if not fence:
             if found is not None:
-                fence, is_example = found["fence"], found["words"] == "dol"
+                fence, is_test = found["fence"], is_example(found["words"])
                 first, is_comment, waiting = number + 1, "///" in found["before"], []
             continue
         is_over = is_comment and _COMMENT.match(line) is None
         is_closed = found is not None and not found["words"] and len(found["fence"]) >= len(fence)
         if is_over or is_closed:
-            if is_example:
+            if is_test:
                 yield Example(first, tuple(waiting))
             fence = ""
         else:
             waiting.append(
                 _COMMENT.sub(lambda slashes: " " * len(slashes[0]), line.rstrip("\r")) if is_comment else line
             )
-    if fence and is_example:
+    if fence and is_test:
         yield Example(first, tuple(waiting))
 
 

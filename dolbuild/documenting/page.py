@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dolbuild.analysis.resolution import FACE, module_id, split_id
+from dolbuild.documenting.examples import is_example
 from dolbuild.documenting.names import Item, Names
 from dolbuild.documenting.signatures import function_html, highlighted, item_html, type_html, variant_html
 
@@ -194,7 +195,7 @@ class _Renderer:
 
 def first_sentence(text: str) -> str:
     """The beginning of a text, for a list."""
-    plain = " ".join(text.split("```")[0].split())
+    plain = " ".join(text.split("```")[0].split()).replace("`", "").replace("*", "")
     end = plain.find(". ")
     return (plain if end < 0 else plain[: end + 1])[:160]
 
@@ -206,10 +207,12 @@ def _parser() -> Any:
     def fence(self: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
         token = tokens[at]
         words = token.info.split()
-        is_dol = not words or words[0] == "dol"
+        is_dol = not words or words[0].lower() == "dol"
         content = token.content.rstrip("\n")
         code = highlighted(content) if is_dol else escape(content)
-        note = '<span class="tested">a test</span>' if words == ["dol"] else ""
+        # only a fence of backticks that stands by itself is taken out of the source
+        is_run = is_example(token.info) and token.markup.startswith("`") and token.level == 0
+        note = '<span class="tested">a test</span>' if is_run else ""
         return f"<pre><code>{code}</code>{note}</pre>\n"
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -19,6 +19,7 @@ interface Line {
   saved?: number;
   end?: number;
   failed?: boolean;
+  killed?: boolean;
   graph?: string;
 }
 
@@ -40,6 +41,7 @@ export class Following {
       if (line.run !== undefined) {
         this.planned = line.planned ?? 0;
         this.done = this.failed = 0;
+        this.graph.raw.run = null;
         for (const node of this.graph.nodes)
           if (node.outcome !== "" && node.outcome !== "up-to-date") {
             node.outcome = "up-to-date";
@@ -59,7 +61,9 @@ export class Following {
         changed.add(id);
       }
       if (line.end !== undefined) {
-        this.follower.told(`the build ${line.failed ? "has failed" : "is done"} (${line.end.toFixed(1)} s)`);
+        this.graph.raw.run = line.killed ? null : { planned: this.planned, seconds: line.end, failed: line.failed ?? false };
+        const ended = line.killed ? "was ended from outside" : line.failed ? "has failed" : "is done";
+        this.follower.told(`the build ${ended} (${line.end.toFixed(1)} s)`);
       } else if (this.planned) {
         this.follower.told(`building: ${this.done} of ${this.planned}${this.failed ? `, ${this.failed} failed` : ""}`);
       }

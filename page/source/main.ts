@@ -91,7 +91,7 @@ class Page {
     const question: Question = {
       nodes: order.length, boxes: names.length, headed,
       box: order.map((id) => box[id]!),
-      width: order.map((id) => 26 + 6.6 * Math.min(40, (headed ? short(graph.node(id)) : plain(graph.node(id).name)).length)),
+      width: order.map((id) => 34 + 7.4 * Math.min(40, (headed ? short(graph.node(id)) : plain(graph.node(id).name)).length)),
       edges: edges.map(([a, b]) => [at[a]!, at[b]!]),
     };
     const mine = ++this.questions;

@@ -47,7 +47,7 @@ export class Panel {
       const total = critical.reduce((sum, [, seconds]) => sum + seconds, 0);
       parts.push(
         h("h3", {}, "Critical path"),
-        h("p", { class: "note" }, `With any number of workers, a build from nothing takes at least ${time(total)}: these wait for each other.`),
+        h("p", { class: "note" }, `With any number of workers, a build from nothing takes about ${time(total)} or more: these wait for each other.`),
         this.list("critical", critical.map(([name, seconds]) => {
           const id = graph.byName.get(name);
           return h("li", {}, id === undefined ? h("span", {}, name) : this.link(id), h("span", { class: "aside" }, time(seconds)));

@@ -352,6 +352,7 @@ export class Scene {
       if (wide <= 44) continue;
       const size = Math.min(15, Math.max(10, HEAD * 0.55 * unit));
       context.font = `600 ${size}px system-ui, sans-serif`;
+      if (context.measureText(box.label).width > 1.3 * wide) continue; // squeezed, it could not be read
       if (HEAD * unit >= 9) {
         context.textAlign = "left";
         const left = x + (this.state.grouping === "spirit" ? 28 * unit : 8);

@@ -221,6 +221,15 @@ def test_examples_in_a_text() -> None:
     assert lines[:4] == ["    use a.b", 'test "the example in line 2" {', "    x = 1", "}"]
     assert lines[11:15] == ["", 'test "the example in line 13" {', "    w", "}"]  # imported once
     assert lines[19:22] == ['test "the example in line 21" {', "    cut off", "}"]
+    for line, is_run in (
+        ("/// ```DOL", True), ("/// ```dol ingore", True), ("/// ```dol ignore", False), ("/// ```dolphin", False), ("/// ~~~dol", False),
+        ("/// > ```dol", False), ("///    ```dol", True), ("///     ```dol", False),
+    ):  # fmt: skip
+        text = f"{line}\n/// x\n/// ```\n"
+        assert bool(list(examples(text))) is is_run, line
+    assert 'class="tested"' in markdown("```dol x\ny\n```") and 'class="tested"' not in markdown(
+        "~~~dol\ny\n~~~\n> ```dol\n> y\n> ```"
+    )
     assert list(examples("")) == [] and as_tests(b"\xff```dol").count(b"test") == 0
     assert as_tests(b"/// ```dol\n/// use a.b\n/// ```\n").strip() == b"use a.b"
 

@@ -337,6 +337,14 @@ def test_a_build_is_followed(browser: Browser, make_workspace: MakeWorkspace) ->
         expect(live).to_have_text(re.compile("the build has failed"))
         assert opened.facts()["last run"] == "failed"
         expect(page.get_by_label("Legend")).to_contain_text("failed")
+        expect(page.locator("#panel")).not_to_contain_text("succeeded")
+        # one that is killed
+        head = '{"format":1,"run":"1-%x","began":1.0,"planned":9}\n{"begin":"module:a/lib","at":0.1}\n'
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        (workspace.root / ".dolbuild/other").write_text(head % ended.pid)
+        (workspace.root / ".dolbuild/other").rename(workspace.root / ".dolbuild/run")
+        expect(live).to_have_text(re.compile("was ended from outside"))
         # a new import is a new edge: the page draws the graph anew, and keeps what is selected
         (workspace.root / "a/src/lib.dol").write_text("use more.{ two }\npub fun one() -> Int64 { return two() }\n")
         workspace.command("build")

@@ -158,7 +158,15 @@ def test_the_commands(workspace: Workspace) -> None:
         wrong.err
         == "error: column 6: there is nothing named `spirit:bas`; did you mean `spirit:base`?\n  deps(spirit:bas)\n       ^\n"
     )
-    for arguments in (["query"], ["graph", "--dot", "--json"], ["query", "--svg", "all"], ["graph", "--png"]):
+    for arguments in (
+        ["query"],
+        ["graph", "--dot", "--json"],
+        ["query", "--svg", "all"],
+        ["graph", "--png"],
+        ["query", "kind(modul, all)"],
+        ["graph", "--port=1"],
+        ["graph", "--output=base"],
+    ):
         ran = workspace.command(*arguments)
         assert ran.status == 2 and "Traceback" not in ran.err, ran
 
