@@ -397,11 +397,16 @@ class Run(_WorkspaceCommand, DoitRun):  # type: ignore[misc]
 
     def _selected(self, params: Any, names: list[str]) -> list[str]:
         """``build x y`` means x and y; a member's name stands for its nodes of that kind."""
-        if len(names) < 2 or names[0] not in ("build", "check", "test"):
+        if len(names) < 2 or names[0] not in ("build", "check", "docs", "test"):
             return names
         self.loader.setup(params)
         plan = self.loader.open().plan
-        kinds = {"build": ("spirit", "system"), "check": ("module", "manifest"), "test": ("test",)}[names[0]]
+        kinds = {
+            "build": ("spirit", "system"),
+            "check": ("module", "manifest"),
+            "docs": ("docs",),
+            "test": ("test",),
+        }[names[0]]
         selected: list[str] = []
         for name in names[1:]:
             prefixes = tuple(f"{kind}:{name}/" for kind in kinds)

@@ -42,7 +42,7 @@ HELP = f"""dolbuild {__version__}: builds DOL 2.0 workspaces
   dolbuild graph [EXPRESSION]   draw it: --html, --dot, --mermaid, --json, --svg
   dolbuild graph --open [--port=N]
                                 show it in a browser, and follow what is built
-  dolbuild docs                 describe every package in HTML, in target/docs
+  dolbuild docs [SPIRIT...]     describe every package in HTML, in target/docs
   dolbuild cache stats | gc | verify | clear
                                 the store of results on this machine
   dolbuild doctor               whether everything that a build needs is there

@@ -171,6 +171,8 @@ def test_every_link_leads_somewhere(tmp_path: Path) -> None:
 def test_what_makes_a_page_stale(shapes: Workspace) -> None:
     assert shapes.command("docs").status == 0
     assert shapes.command("docs", "--json").ran() == set()
+    assert set(shapes.command("docs", "--json", "-a", "using").statuses) >= {"docs:using"}
+    assert "docs:shapes" not in shapes.command("docs", "--json", "-a", "using").statuses
     lib = shapes.root / "shapes/src/lib.dol"
     lib.write_text(SHAPES.replace("this.side * this.side", "this.side * this.side + 0"))
     ran = shapes.command("docs", "--json").ran()
