@@ -94,7 +94,7 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Result:
     """What an action gave: *outputs* maps artifact names to digests; *notes* is a JSON value that is shown
-        again when the result comes out of a cache (warnings). *contents* are artifacts that were sent along; *seconds* is what the action took where
+    again when the result comes out of a cache (warnings). *contents* are artifacts that were sent along; *seconds* is what the action took where
     it ran, to the millisecond, and takes no part in what a result is."""
 
     outputs: Mapping[str, Digest] = field(default_factory=dict)

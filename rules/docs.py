@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
-from importlib.resources import files
 from typing import Any
 
 from dolbuild.analysis.resolution import RUNTIME, module_id
@@ -118,6 +117,7 @@ def _version(package: Package) -> str:
 def renderer_digest() -> str:
     """Digest of all that decides how documentation looks."""
     from importlib.metadata import version
+    from importlib.resources import files
 
     hasher = sha256(f"markdown-it-py {version('markdown-it-py')}\n".encode())
     for file in sorted(files("dolbuild.documenting").iterdir(), key=lambda one: one.name):

@@ -10,14 +10,14 @@ from typing import TextIO
 
 from dolbuild.diagnostics import Diagnostic, Severity, render
 from dolbuild.rules.events import Event
-from dolbuild.rules.output import is_worth_a_line, line_of, show_troubles
-from dolbuild.rules.report import WORDS, Report, duration, size_of
+from dolbuild.rules.output import is_worth_a_line, line_of, show_end
+from dolbuild.rules.report import WORDS, Output, Report, duration
 
 MAX_ANNOTATIONS = 10
 """GitHub shows that many errors and that many warnings of a step."""
 
 
-class GitHub:
+class GitHub(Output):
     """*environment*: ``GITHUB_WORKSPACE`` is the checkout that files are named from, ``GITHUB_STEP_SUMMARY`` the file of the summary."""
 
     def __init__(self, out: TextIO, err: TextIO, environment: Mapping[str, str]) -> None:
@@ -27,20 +27,12 @@ class GitHub:
         self.summary = environment.get("GITHUB_STEP_SUMMARY", "")
         self._is_open = False
 
-    def start(self, report: Report) -> None: ...
-
-    def begin(self, node: str, lane: int) -> None: ...
-
     def node(self, event: Event) -> None:
         if is_worth_a_line(event.node):
             if not self._is_open:
                 self.out.write("::group::nodes\n")
                 self._is_open = True
             self.out.write(line_of(event))
-
-    def skip(self, node: str) -> None: ...
-
-    def close(self) -> None: ...
 
     def finish(self, report: Report) -> None:
         if self._is_open:
@@ -52,11 +44,7 @@ class GitHub:
             if left[diagnostic.severity]:
                 left[diagnostic.severity] -= 1
                 self.out.write(self.annotation(diagnostic, report.session.root) + "\n")
-        for path in sorted(report.built):
-            self.out.write(f"built   {path}  {size_of(report.session.root / path)}\n")
-        self.out.write(report.summary() + "\n")
-        self.out.flush()
-        show_troubles(report, self.err)
+        show_end(report, self.out, self.err)
         if self.summary:
             self._write_summary(report)
 

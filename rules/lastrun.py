@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 from dolbuild.files import write_atomic
 from dolbuild.rules.events import Event, Status
-from dolbuild.rules.report import Report
+from dolbuild.rules.report import Output, Report
 from dolbuild.workspace import STATE_FOLDER
 
 FORMAT = 1
 RUN_FILE = f"{STATE_FOLDER}/run"
 
 
-class RunFile:
+class RunFile(Output):
     """Writes the record, at *path*. Where it cannot be written there is none: it is no reason to fail."""
 
     def __init__(self, path: Path) -> None:

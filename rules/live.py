@@ -9,8 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from dolbuild.rules.events import DONE, Event, Status
-from dolbuild.rules.output import is_worth_a_line, line_of, show_diagnostics, show_troubles
-from dolbuild.rules.report import Report, duration, kind_of, size_of
+from dolbuild.rules.output import is_worth_a_line, line_of, show_diagnostics, show_end
+from dolbuild.rules.report import Output, Report, duration, kind_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,7 +70,7 @@ class Estimate:
         return elapsed * ahead / worked
 
 
-class Live:
+class Live(Output):
     """Follows a run on a terminal."""
 
     def __init__(self, out: TextIO, err: TextIO, color: bool) -> None:
@@ -104,20 +104,11 @@ class Live:
             if is_worth_a_line(event.node):
                 self._print(line_of(event), event.status)
 
-    def skip(self, node: str) -> None: ...
-
     def finish(self, report: Report) -> None:
         self.close()
         self.out.flush()
         show_diagnostics(report, self.err, self.color)
-        built = sorted(report.built)
-        for path in built[:MAX_BUILT]:
-            self.out.write(f"built   {path}  {size_of(report.session.root / path)}\n")
-        if len(built) > MAX_BUILT:
-            self.out.write(f"        and {len(built) - MAX_BUILT} more files\n")
-        self.out.write(report.summary() + "\n")
-        self.out.flush()
-        show_troubles(report, self.err)
+        show_end(report, self.out, self.err, MAX_BUILT)
 
     def close(self) -> None:
         self._waiting.cancel()

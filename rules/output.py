@@ -29,52 +29,30 @@ def line_of(event: Event) -> str:
 
 
 @dataclass(slots=True)
-class Plain:
+class Plain(Output):
     """Lines, for a pipe or a file: one for each node, then diagnostics, what was built, and a summary."""
 
     out: TextIO
     err: TextIO
     color: bool = False
 
-    def start(self, report: Report) -> None: ...
-
-    def begin(self, node: str, lane: int) -> None: ...
-
     def node(self, event: Event) -> None:
         if is_worth_a_line(event.node):
             self.out.write(line_of(event))
             self.out.flush()
 
-    def skip(self, node: str) -> None: ...
-
-    def close(self) -> None: ...
-
     def finish(self, report: Report) -> None:
         self.out.flush()
         show_diagnostics(report, self.err, self.color)
-        for path in sorted(report.built):
-            self.out.write(f"built   {path}  {size_of(report.session.root / path)}\n")
-        self.out.write(report.summary() + "\n")
-        self.out.flush()
-        show_troubles(report, self.err)
+        show_end(report, self.out, self.err)
 
 
 @dataclass(slots=True)
-class Quiet:
+class Quiet(Output):
     """What went wrong, and nothing else: errors, without warnings."""
 
     err: TextIO
     color: bool = False
-
-    def start(self, report: Report) -> None: ...
-
-    def begin(self, node: str, lane: int) -> None: ...
-
-    def node(self, event: Event) -> None: ...
-
-    def skip(self, node: str) -> None: ...
-
-    def close(self) -> None: ...
 
     def finish(self, report: Report) -> None:
         show_diagnostics(report, self.err, self.color, only="E")
@@ -82,23 +60,17 @@ class Quiet:
 
 
 @dataclass(slots=True)
-class Machine:
+class Machine(Output):
     """One JSON value a line, for programs."""
 
     out: TextIO
     err: TextIO
-
-    def start(self, report: Report) -> None: ...
-
-    def begin(self, node: str, lane: int) -> None: ...
 
     def node(self, event: Event) -> None:
         self._write({"event": "node", "node": event.node, "status": str(event.status)})
 
     def skip(self, node: str) -> None:
         self._write({"event": "node", "node": node, "status": "skipped"})
-
-    def close(self) -> None: ...
 
     def finish(self, report: Report) -> None:
         for diagnostic in report.ordered():
@@ -116,24 +88,16 @@ class Machine:
 
 
 @dataclass(slots=True)
-class Recorded:
+class Recorded(Output):
     """Writes the record that ``--events`` asks for."""
 
     log: EventLog
-
-    def start(self, report: Report) -> None: ...
-
-    def begin(self, node: str, lane: int) -> None: ...
 
     def node(self, event: Event) -> None:
         self.log.add(event)
 
     def skip(self, node: str) -> None:
         self.log.add(Event(node, Status.SKIPPED))
-
-    def close(self) -> None: ...
-
-    def finish(self, report: Report) -> None: ...
 
 
 def show_diagnostics(report: Report, err: TextIO, color: bool, only: str = "EW") -> None:
@@ -142,6 +106,18 @@ def show_diagnostics(report: Report, err: TextIO, color: bool, only: str = "EW")
         if diagnostic.code[0] in only:
             err.write(render(diagnostic, color=color) + "\n")
     err.flush()
+
+
+def show_end(report: Report, out: TextIO, err: TextIO, most: int | None = None) -> None:
+    """Write what was built (at *most* so many files by name), the summary, and what went wrong around the nodes."""
+    built = sorted(report.built)
+    for path in built[:most]:
+        out.write(f"built   {path}  {size_of(report.session.root / path)}\n")
+    if most is not None and len(built) > most:
+        out.write(f"        and {len(built) - most} more files\n")
+    out.write(report.summary() + "\n")
+    out.flush()
+    show_troubles(report, err)
 
 
 def show_troubles(report: Report, err: TextIO) -> None:

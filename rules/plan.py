@@ -270,13 +270,16 @@ class _Planner:
             return
         for package in described:
             name = docs_name(package)
-            node = partial(docs_node, package, self.required(package), output, (_interfaces_for(package),))
-            self.nodes.later(name, node)
+            self.nodes.later(name, partial(self.docs_of, package))
             self.links[package.label] = (*self.links.get(package.label, ()), name)
             self.targets[f"{output}/docs/{package.label}/index.html"] = name
         index = index_node(described, f"@{self.workspace.settings.organisation}", output)
         self.add(index)
         self.targets |= dict.fromkeys(index.targets, index.name)
+
+    def docs_of(self, package: Package) -> Node:
+        output = self.workspace.settings.output
+        return docs_node(package, self.required(package), output, (_interfaces_for(package),))
 
     def group_of(self, name: str, nodes: tuple[str, ...], doc: str = "") -> None:
         self.groups.add(name, Group(name, doc, nodes))

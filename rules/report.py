@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from dolbuild.diagnostics import Diagnostic, sort_key
 from dolbuild.rules.events import Event, Status
@@ -15,8 +14,8 @@ WORTH_TELLING = 0.05
 """Seconds of work that a cache must have spared to be spoken of."""
 
 
-class Output(Protocol):
-    """Shows a run to someone. Its methods are called by one thread at a time."""
+class Output:
+    """Shows a run to someone, or records it. Its methods are called by one thread at a time, and do nothing unless they are overridden."""
 
     def start(self, report: "Report") -> None:
         """The run begins."""

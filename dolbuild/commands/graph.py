@@ -102,7 +102,7 @@ def graph(arguments: list[str]) -> int:
         session, whole = load()
         part = whole.within(_evaluate(whole, " ".join(rest))) if rest else whole
         format_ = chosen[0] if chosen else "--dot"
-        data = page(session, part) if format_ == "--html" else _drawn(part, format_, session.root)
+        data = to_page(data_of(session, part)) if format_ == "--html" else _drawn(part, format_, session.root)
         if output is not None:
             write_atomic(Path(output).absolute(), data)
         else:
@@ -110,11 +110,6 @@ def graph(arguments: list[str]) -> int:
         return 0
 
     return guarded(command)
-
-
-def page(session: Session, graph: Graph, *, live: bool = False) -> bytes:
-    """The interactive page of a graph."""
-    return to_page(data_of(session, graph, live=live))
 
 
 def data_of(session: Session, graph: Graph, *, live: bool = False) -> dict[str, Any]:

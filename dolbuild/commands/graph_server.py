@@ -66,11 +66,11 @@ def _has_browser(environment: Mapping[str, str]) -> bool:
 
 
 class Pages:
-    """The page as it is now. It is made when someone asks, and again when the graph has changed."""
+    """The page as it is now, made when someone asks; *shape* names what is drawn in it, without how the last run went."""
 
     def __init__(self) -> None:
+        self.shape = ""
         self._lock = threading.Lock()
-        self._last: tuple[str, bytes] | None = None
 
     def page(self) -> bytes:
         """The page. Raises DiagnosticError and Failed where the workspace cannot be read."""
@@ -78,21 +78,14 @@ class Pages:
             session, graph = load()
             data = data_of(session, graph, live=True)
             shape = json.dumps([[n[:4] for n in data["nodes"]], data["edges"]], ensure_ascii=False)
-            self._last = (xxhash.xxh3_64_hexdigest(shape.encode()), to_page(data))
-            return self._last[1]
+            self.shape = xxhash.xxh3_64_hexdigest(shape.encode())
+            return to_page(data)
 
-    def has_changed(self) -> bool:
-        """Whether the graph has another shape than that of the last page."""
-        with self._lock:
-            before = self._last
-        if before is None:
-            return False
-        try:
+    def look(self) -> str:
+        """The shape as it is now; as it was where the workspace cannot be read: the build has said so, and what is drawn stays."""
+        with suppress(DiagnosticError, Failed):
             self.page()
-        except (DiagnosticError, Failed):
-            return False  # the build has said so; what is drawn stays
-        with self._lock:
-            return self._last is not None and self._last[0] != before[0]
+        return self.shape
 
 
 class _Server(ThreadingHTTPServer):
@@ -133,12 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self) -> None:
         try:
             self._send(200, "text/html; charset=utf-8", self.server.pages.page())
-        except DiagnosticError as error:
+        except (DiagnosticError, Failed) as error:
             text = "\n".join(f"{d.code}: {d.message}" for d in error.diagnostics)
             self._send(503, "text/plain; charset=utf-8", f"{text}\n\nMend it, and load this page again.\n".encode())
-        except Failed as error:
-            text = "\n".join(f"{d.code}: {d.message}" for d in error.diagnostics)
-            self._send(503, "text/plain; charset=utf-8", f"{text}\n".encode())
 
     def _send(self, status: int, type_: str, body: bytes) -> None:
         self.send_response(status)
@@ -160,10 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Cache-Control", "no-store")
             self.send_header("Connection", "close")
             self.end_headers()
+            pages = self.server.pages
+            drawn = pages.shape  # by this page; others may have been told of a change before
             for line in follow(self.server.root / RUN_FILE):
                 text = b": still here\n\n" if line is None else b"data: " + line + b"\n\n"
                 self.wfile.write(text)
-                if line is not None and line.startswith(b'{"end"') and self.server.pages.has_changed():
+                if line is not None and line.startswith(b'{"end"') and drawn != (drawn := pages.look()):
                     self.wfile.write(b'data: {"graph":"changed"}\n\n')
         except OSError:
             pass  # the page was closed

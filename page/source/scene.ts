@@ -87,7 +87,6 @@ export class Scene {
       labelGridCellSize: 100,
       labelFont: "system-ui, sans-serif",
       labelSize: 12,
-      hideEdgesOnMove: false,
       zIndex: true,
       minEdgeThickness: 1,
       defaultEdgeType: "line",
@@ -138,7 +137,7 @@ export class Scene {
     return { x: [0, right], y: [-bottom, 0] };
   }
 
-  /** Draw some nodes by themselves, in layers. Gives where each is. */
+  /** Draw some nodes by themselves, in layers. */
   focus(nodes: readonly number[], edges: readonly number[]): void {
     const measured = this.boxes;
     measured.font = "12px system-ui, sans-serif";
